@@ -1,0 +1,133 @@
+// From candidates to rates: the linear program over routes and link directions. Private to the plan layer.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include <barelink/plan/detail/packing_lp.hpp>
+#include <barelink/plan/fair_share.hpp>
+#include <barelink/plan/route_sink.hpp>
+
+BARELINK_BEGIN_NAMESPACE
+namespace detail {
+
+/// Capacity of a slot: a link direction, or the host's copying threads.
+[[nodiscard]] inline double slot_capacity(const machine& m, std::uint32_t slot) noexcept {
+    return slot == host_threads_slot(m) ? m.costs.host_copy_gb_s * m.costs.host_threads
+                                        : m.gb_s(link_direction::from_slot(slot));
+}
+
+[[nodiscard]] inline std::vector<double> slot_capacities(const machine& m) {
+    std::vector<double> capacity(host_threads_slot(m) + 1);
+    for (std::uint32_t slot = 0; slot < capacity.size(); ++slot) capacity[slot] = slot_capacity(m, slot);
+    return capacity;
+}
+
+struct optimum {
+    bool found = false;
+    double gb_s = 0;           ///< all demands together
+    std::vector<double> rates; ///< per candidate
+    std::vector<limit> limits; ///< link directions with a dual value, largest first
+};
+
+/// Maximises the rate of the demands together, each in proportion to its bytes, so that all end at the same time.
+///
+/// Rows are the link directions that some candidate fills. Directions filled by exactly the same candidates (the links of
+/// one PCIe chain) make one row with the smallest of their capacities: a server comes down to ten or twenty rows.
+class rate_program {
+public:
+    rate_program(const machine& m, const candidate_list& ways, std::span<const demand> demands)
+        : machine_(m), ways_(ways), demands_(demands) {}
+
+    [[nodiscard]] optimum solve() {
+        group_slots();
+        return run();
+    }
+
+private:
+    struct group {
+        std::uint32_t slot = 0; ///< the first of the directions, which stands for all
+        std::uint64_t signature = 0;
+        double capacity = 0;
+    };
+
+    void group_slots() {
+        const std::uint32_t slots = host_threads_slot(machine_) + 1;
+        std::vector<std::vector<std::uint32_t>> columns(slots);
+        for (std::uint32_t c = 0; c < ways_.routes.size(); ++c)
+            for (const std::uint32_t slot : ways_.slots_of(ways_.routes[c])) columns[slot].push_back(c);
+        row_of_slot_.assign(slots, none);
+        for (std::uint32_t slot = 0; slot < slots; ++slot) {
+            if (columns[slot].empty()) continue;
+            std::uint64_t signature = 0;
+            for (const std::uint32_t c : columns[slot]) signature = (signature ^ (c + 1)) * 0x9e3779b97f4a7c15ull;
+            const double capacity = slot_capacity(machine_, slot);
+            std::uint32_t row = 0;
+            while (row < groups_.size() &&
+                   (groups_[row].signature != signature || columns[groups_[row].slot] != columns[slot]))
+                ++row;
+            if (row == groups_.size()) groups_.push_back({slot, signature, capacity});
+            if (capacity < groups_[row].capacity) groups_[row].capacity = capacity;
+            row_of_slot_[slot] = row;
+        }
+    }
+
+    [[nodiscard]] optimum run() {
+        const bool single = demands_.size() == 1;
+        const std::size_t links = groups_.size();
+        std::vector<double> capacity(links + (single ? 0 : demands_.size()), 0.0);
+        for (std::size_t row = 0; row < links; ++row) capacity[row] = groups_[row].capacity;
+        packing_lp lp(capacity);
+        for (const candidate& way : ways_.routes) {
+            lp.begin_column((single ? 1.0 : 0.0) - detour_price * way.slot_count);
+            for (const std::uint32_t slot : ways_.slots_of(way))
+                if (groups_[row_of_slot_[slot]].slot == slot) lp.entry(row_of_slot_[slot], 1.0);
+            if (!single) lp.entry(static_cast<std::uint32_t>(links + way.part), -1.0);
+        }
+        double total = 0;
+        for (const demand& d : demands_) total += static_cast<double>(d.bytes);
+        if (!single) {
+            lp.begin_column(1.0);
+            for (std::uint32_t d = 0; d < demands_.size(); ++d)
+                lp.entry(static_cast<std::uint32_t>(links + d), static_cast<double>(demands_[d].bytes) / total);
+        }
+        optimum best;
+        best.found = !ways_.routes.empty() && lp.solve();
+        if (!best.found) return best;
+        best.rates.resize(ways_.routes.size());
+        for (std::size_t c = 0; c < best.rates.size(); ++c) {
+            best.rates[c] = lp.value(c);
+            if (single) best.gb_s += best.rates[c];
+        }
+        if (!single) best.gb_s = lp.value(ways_.routes.size());
+        name_limits(lp, best);
+        return best;
+    }
+
+    void name_limits(const packing_lp& lp, optimum& best) const {
+        for (std::uint32_t slot = 0; slot < row_of_slot_.size(); ++slot) {
+            const std::uint32_t row = row_of_slot_[slot];
+            if (row == none || lp.dual(row) < least_dual) continue;
+            const double capacity = slot_capacity(machine_, slot);
+            if (capacity > groups_[row].capacity * (1 + 1e-9)) continue;
+            best.limits.push_back({link_direction::from_slot(slot), capacity, lp.dual(row)});
+        }
+        for (std::size_t i = 1; i < best.limits.size(); ++i)
+            for (std::size_t j = i; j > 0 && best.limits[j].weight > best.limits[j - 1].weight; --j)
+                std::swap(best.limits[j], best.limits[j - 1]);
+    }
+
+    /// Among equal optima, the one that fills the fewest links: too small to move the optimum, large enough to choose.
+    static constexpr double detour_price = 1e-6;
+    static constexpr double least_dual = 1e-3;
+    static constexpr std::uint32_t none = 0xffffffffu;
+    const machine& machine_;
+    const candidate_list& ways_;
+    std::span<const demand> demands_;
+    std::vector<group> groups_;
+    std::vector<std::uint32_t> row_of_slot_;
+};
+
+} // namespace detail
+BARELINK_END_NAMESPACE

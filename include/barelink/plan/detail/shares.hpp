@@ -1,0 +1,121 @@
+// From rates to shares: how many bytes each route carries, so that all end together. Private to the plan layer.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include <barelink/plan/chunking.hpp>
+#include <barelink/plan/route_sink.hpp>
+
+BARELINK_BEGIN_NAMESPACE
+namespace detail {
+
+/// A route on its way into a plan.
+struct share {
+    std::uint32_t way = 0; ///< into candidate_list::routes
+    std::uint32_t part = 0;
+    std::uint8_t legs = 1;
+    double gb_s = 0;
+    double latency_us = 0;  ///< of all legs
+    double leg_gb_s = 0;    ///< the slowest leg alone
+    double overhead_us = 0; ///< time besides bytes / gb_s
+    double bytes = 0;
+    chunking cut;
+};
+
+/// Time of every demand for these routes, and the shares that reach it: solves sum of gb_s * (T - overhead) = bytes over the
+/// routes that begin to pay before T. Overheads depend on chunk sizes, and those on shares: two rounds settle that.
+class share_solver {
+public:
+    share_solver(std::span<const demand> demands, std::uint64_t scratch_bytes, const copy_costs& costs)
+        : demands_(demands), scratch_bytes_(scratch_bytes), costs_(costs) {}
+
+    /// Fills in overhead, chunks and bytes of every share; returns the time of the slowest demand, microseconds.
+    double solve(std::span<share> shares) const {
+        for (share& s : shares) {
+            double rate = 0;
+            for (const share& other : shares) rate += other.part == s.part ? other.gb_s : 0;
+            s.bytes = static_cast<double>(demands_[s.part].bytes) * (rate > 0 ? s.gb_s / rate : 0);
+        }
+        double slowest = 0;
+        for (int round = 0; round < 2; ++round) {
+            price(shares);
+            slowest = 0;
+            for (std::uint32_t part = 0; part < demands_.size(); ++part) {
+                const double us = divide(shares, part);
+                if (us > slowest) slowest = us;
+            }
+        }
+        const double submitted = submission_us(shares);
+        return submitted > slowest ? submitted : slowest;
+    }
+
+    /// What the submitting thread needs for all of it.
+    [[nodiscard]] double submission_us(std::span<const share> shares) const noexcept {
+        double us = 0;
+        for (const share& s : shares)
+            if (s.bytes > 0) us += s.cut.chunks * s.cut.submit_us_per_chunk;
+        return us;
+    }
+
+private:
+    /// Chunks and overhead of each route. A route starts when the thread has submitted the first chunk of those before it; a
+    /// forked route waits for an event at both ends; each further leg hands the first or last chunk on once; and a leg
+    /// without slack pays for every command.
+    void price(std::span<share> shares) const noexcept {
+        std::size_t rings = 0, active = 0;
+        for (const share& s : shares) {
+            if (s.bytes > 0) ++active;
+            if (s.bytes > 0 && s.legs > 1) ++rings;
+        }
+        double launched_us = 0;
+        for (share& s : shares) {
+            s.cut = choose_chunks(s.bytes, s.gb_s, s.legs, rings, scratch_bytes_, costs_);
+            const bool forked = active > 1 || s.legs > 1;
+            launched_us += costs_.submit_us + (forked ? 2 * costs_.event_us : 0);
+            const double hand_over = costs_.wake_us + rate_us(static_cast<double>(s.cut.first_chunk_bytes), s.gb_s);
+            const bool tight = s.gb_s > 0.97 * s.leg_gb_s;
+            s.overhead_us = launched_us + s.latency_us + (forked ? 2 * costs_.wake_us : 0) +
+                            (s.legs - 1.0) * (hand_over + costs_.engine_us) +
+                            (tight ? s.cut.chunks : 1.0) * costs_.engine_us;
+            if (s.bytes <= 0) launched_us -= costs_.submit_us + (forked ? 2 * costs_.event_us : 0);
+        }
+    }
+    [[nodiscard]] static double rate_us(double bytes, double gb_s) noexcept {
+        return gb_s > 0 ? transfer_us(bytes, gb_s) : 0;
+    }
+
+    double divide(std::span<share> shares, std::uint32_t part) const noexcept {
+        const double bytes = static_cast<double>(demands_[part].bytes);
+        double us = 0;
+        for (share& s : shares)
+            if (s.part == part && s.gb_s > 0) s.bytes = 1;
+        for (bool settled = false; !settled;) {
+            double rate = 0, head_start = 0;
+            for (const share& s : shares) {
+                if (s.part != part || s.bytes <= 0) continue;
+                rate += s.gb_s;
+                head_start += s.gb_s * 1e3 * s.overhead_us;
+            }
+            if (rate <= 0) return 0;
+            us = (bytes + head_start) / (rate * 1e3);
+            settled = true;
+            for (share& s : shares)
+                if (s.part == part && s.bytes > 0 && s.overhead_us >= us) {
+                    s.bytes = 0;
+                    settled = false;
+                }
+        }
+        for (share& s : shares)
+            if (s.part == part && s.bytes > 0) s.bytes = s.gb_s * 1e3 * (us - s.overhead_us);
+        return us;
+    }
+
+    std::span<const demand> demands_;
+    std::uint64_t scratch_bytes_;
+    const copy_costs& costs_;
+};
+
+} // namespace detail
+BARELINK_END_NAMESPACE

@@ -1,0 +1,76 @@
+// What the caller wants moved, and what the planner may use for it.
+#pragma once
+
+#include <array>
+#include <cstdint>
+
+#include <barelink/plan/endpoint.hpp>
+
+BARELINK_BEGIN_NAMESPACE
+
+/// A set of GPUs by number, 0 to 255. Small enough to be part of a cache key.
+class gpu_set {
+public:
+    static constexpr std::int32_t capacity = 256;
+
+    constexpr gpu_set() noexcept = default;
+    [[nodiscard]] static constexpr gpu_set none() noexcept { return {}; }
+    [[nodiscard]] static constexpr gpu_set all() noexcept {
+        gpu_set everything;
+        for (std::uint64_t& word : everything.words_) word = ~0ull;
+        return everything;
+    }
+    /// GPUs outside 0 to 255 are ignored.
+    constexpr gpu_set& insert(gpu_id id) noexcept {
+        if (id.value >= 0 && id.value < capacity) words_[word_of(id)] |= bit_of(id);
+        return *this;
+    }
+    [[nodiscard]] constexpr bool contains(gpu_id id) const noexcept {
+        return id.value >= 0 && id.value < capacity && (words_[word_of(id)] & bit_of(id)) != 0;
+    }
+    [[nodiscard]] constexpr bool empty() const noexcept {
+        for (const std::uint64_t word : words_)
+            if (word != 0) return false;
+        return true;
+    }
+    [[nodiscard]] constexpr const std::array<std::uint64_t, 4>& words() const noexcept { return words_; }
+    friend constexpr bool operator==(const gpu_set&, const gpu_set&) noexcept = default;
+
+private:
+    static constexpr std::size_t word_of(gpu_id id) noexcept { return static_cast<std::size_t>(id.value) / 64; }
+    static constexpr std::uint64_t bit_of(gpu_id id) noexcept { return 1ull << (static_cast<unsigned>(id.value) % 64); }
+
+    std::array<std::uint64_t, 4> words_{};
+};
+
+/// One transfer. A plain value and the key of the plan cache.
+struct request {
+    endpoint from;
+    endpoint to;
+    std::uint64_t bytes = 0;
+    /// GPUs whose memory and engines may carry other GPUs' bytes. Nobody else's GPU is ever used: none by default.
+    gpu_set relays = gpu_set::none();
+    /// Pinned host memory may stand in between (GPU -> host -> GPU, and the ring of pageable copies).
+    bool stage_in_host = true;
+    /// Use GPU pairs that only a query vouches for; see `delivery`.
+    bool trust_unproved = false;
+    /// Scratch memory that one route may take on one relay, bytes; bounds chunk size times depth.
+    std::uint64_t scratch_bytes = 64 * MiB;
+
+    friend constexpr bool operator==(const request&, const request&) noexcept = default;
+};
+
+/// One memory to one memory: what a request becomes once `host:all` is split by NUMA node. Path families see these.
+struct demand {
+    node_index from;
+    node_index to;
+    std::uint64_t bytes = 0;
+    /// The end is ordinary memory on its node, reached by host threads through a ring of pinned memory.
+    bool from_pageable = false;
+    bool to_pageable = false;
+    gpu_set relays;
+    bool stage_in_host = true;
+    bool trust_unproved = false;
+};
+
+BARELINK_END_NAMESPACE
