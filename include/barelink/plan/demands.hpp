@@ -43,7 +43,8 @@ namespace detail {
 
 } // namespace detail
 
-/// Splits a request. `host:all` becomes one demand per NUMA node, bytes spread evenly; parts without bytes are left out.
+/// Splits a request. `host:all` becomes one demand per NUMA node, with the bytes that lie there; parts without bytes are left
+/// out of the result but keep their number.
 /// Errors: invalid_argument (no bytes, too many bytes, no GPU at either end, the same GPU at both), not_found, unsupported.
 [[nodiscard]] inline result<std::vector<demand>> split(const machine& m, const request& asked) {
     const auto refuse = [](errc code, std::string said) { return error(code, said.c_str()); };
@@ -73,17 +74,23 @@ namespace detail {
                       both + ": both ends are one GPU; no link is involved, use cudaMemcpyAsync");
 
     const std::size_t parts = from->size() * to->size();
+    if (asked.stripe_bytes > max_transfer_bytes / parts || asked.stripe_phase > max_transfer_bytes)
+        return refuse(errc::invalid_argument, both + ": the stripes are larger than any transfer");
     std::vector<demand> demands;
     for (std::size_t part = 0; part < parts; ++part) {
         demand d;
         d.from = (*from)[from->size() > 1 ? part : 0];
         d.to = (*to)[to->size() > 1 ? part : 0];
-        d.bytes = asked.bytes / parts + (part < asked.bytes % parts ? 1 : 0);
+        d.bytes = asked.stripe_bytes == 0
+                      ? asked.bytes / parts + (part < asked.bytes % parts ? 1 : 0)
+                      : striped_bytes(asked.stripe_phase + asked.bytes, asked.stripe_bytes, parts, part) -
+                            striped_bytes(asked.stripe_phase, asked.stripe_bytes, parts, part);
         d.from_pageable = asked.from.where == endpoint::place::pageable;
         d.to_pageable = asked.to.where == endpoint::place::pageable;
         d.relays = asked.relays;
         d.stage_in_host = asked.stage_in_host;
         d.trust_unproved = asked.trust_unproved;
+        d.part = static_cast<std::uint32_t>(part);
         if (d.bytes > 0) demands.push_back(d);
     }
     return demands;

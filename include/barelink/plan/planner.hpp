@@ -142,7 +142,7 @@ result<std::vector<plan>> planner<Paths...>::make(std::span<const request> asked
             detail::write_routes(m, ways, demands[part], part, offset, chosen, p);
             offset += demands[part].bytes;
         }
-        for (route& r : p.routes) r.part -= first_part[i];
+        for (route& r : p.routes) r.part = demands[r.part].part;
         for (const route& r : p.routes) {
             const double us = r.overhead_us + transfer_us(static_cast<double>(r.bytes), r.gb_s);
             if (us > p.predicted_us) p.predicted_us = us;

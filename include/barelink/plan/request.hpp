@@ -56,15 +56,31 @@ struct request {
     bool trust_unproved = false;
     /// Scratch memory that one route may take on one relay, bytes; bounds chunk size times depth.
     std::uint64_t scratch_bytes = 64 * MiB;
+    /// How a striped host buffer lies on the NUMA nodes: stripes of this size in turn, the transfer starting
+    /// `stripe_phase` bytes into a round of all nodes. 0: spread evenly, whatever the stripes.
+    std::uint64_t stripe_bytes = 0;
+    std::uint64_t stripe_phase = 0;
 
     friend constexpr bool operator==(const request&, const request&) noexcept = default;
 };
+
+/// Bytes of part `part` of `parts` among the first `bytes` of a striped buffer that starts with part 0.
+[[nodiscard]] constexpr std::uint64_t striped_bytes(std::uint64_t bytes, std::uint64_t stripe_bytes,
+                                                    std::uint64_t parts, std::uint64_t part) noexcept {
+    const std::uint64_t round = stripe_bytes * parts;
+    const std::uint64_t rest = bytes % round;
+    const std::uint64_t before = part * stripe_bytes;
+    const std::uint64_t own = rest < before ? 0 : rest - before < stripe_bytes ? rest - before : stripe_bytes;
+    return bytes / round * stripe_bytes + own;
+}
 
 /// One memory to one memory: what a request becomes once `host:all` is split by NUMA node. Path families see these.
 struct demand {
     node_index from;
     node_index to;
     std::uint64_t bytes = 0;
+    /// Position among the request's parts: the NUMA nodes of `host:all`.
+    std::uint32_t part = 0;
     /// The end is ordinary memory on its node, reached by host threads through a ring of pinned memory.
     bool from_pageable = false;
     bool to_pageable = false;
