@@ -268,6 +268,7 @@ TEST_CASE("find knows every name and helps with the others", "[machine][builtin]
                     {"gh100", "gh200"},
                     {"4090", "rtx4090-pcie-8"},
                     {"azure", "azure-nd-h100-v5-vm"},
+                    {"h100", "hgx-h100-8"},
                     {"zzz", ""},
                     {"", ""}};
     for (const auto& each : misspelt) {

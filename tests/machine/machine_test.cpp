@@ -323,16 +323,25 @@ TEST_CASE("a builder never hands out an address twice", "[machine][builder]") {
     const gpu_model& l4 = *find_gpu_model("NVIDIA L4");
     machine_builder box("many");
     const node_index cpu = box.package({.read_gb_s = 100, .write_gb_s = 100});
-    for (int g = 0; g < 300; ++g)
-        box.gpu(box.pcie_switch(box.root_port(cpu, pcie_rates(4)), pcie_rates(4)), l4, {1, 1});
+    std::vector<std::pair<node_index, node_index>> trees; // a port and its last GPU; 5 buses each
+    for (int g = 0; g < 300; ++g) {
+        const node_index port = box.root_port(cpu, pcie_rates(4));
+        const node_index shared = box.pcie_switch(port, pcie_rates(4));
+        box.gpu(shared, l4, {1, 1});
+        trees.emplace_back(port, box.gpu(shared, l4, {1, 1}));
+    }
     box.gpu(box.host_bridge(cpu, pcie_rates(4)), l4, {1, 1});
     const node_index port = box.root_port(cpu, pcie_rates(4));
     for (int g = 0; g < 300; ++g) box.gpu(port, l4, {1, 1});
     const machine m = box.finish();
+    for (const auto& [top, below] : trees) {
+        CHECK(m.at(top).pci.domain == m.at(below).pci.domain); // a tree stays in one domain, its buses going up
+        CHECK(m.at(top).pci.bus < m.at(below).pci.bus);
+    }
     std::set<std::string> seen;
     for (const node& each : m.nodes)
         if (each.pci.known) CHECK(seen.insert(to_string(each.pci)).second);
-    CHECK(seen.size() == 300 * 3 + 1 + 1 + 300);
+    CHECK(seen.size() == 300 * 4 + 1 + 1 + 300);
 }
 
 TEST_CASE("on any machine the paths are sound", "[machine]") {

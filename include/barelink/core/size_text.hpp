@@ -43,7 +43,7 @@ BARELINK_BEGIN_NAMESPACE
     if (scale == 0) return refuse("the units are B, KB, KiB, MB, MiB, GB, GiB, TB, TiB");
     const long double bytes = number * scale;
     if (bytes > static_cast<long double>(max_transfer_bytes)) return refuse("the largest transfer is 2^62 bytes");
-    return static_cast<std::uint64_t>(bytes);
+    return static_cast<std::uint64_t>(bytes + 0.5L); // decimal fractions are not exact in binary
 }
 
 BARELINK_END_NAMESPACE

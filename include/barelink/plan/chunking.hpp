@@ -43,6 +43,8 @@ struct chunking {
     double chunks = 1;
     /// CPU time that submitting one chunk takes: a copy per leg, and the events that hand it on.
     double submit_us_per_chunk = 0;
+    /// What each chunk adds to the route's busiest leg.
+    double each_us = 0;
 };
 
 namespace detail {
@@ -53,19 +55,35 @@ namespace detail {
     return power;
 }
 
+/// Newton's iteration; here because <cmath> costs more lines than this file may.
+[[nodiscard]] constexpr double square_root(double value) noexcept {
+    if (value <= 0) return 0;
+    double root = value > 1 ? value : 1;
+    for (int i = 0; i < 64; ++i) {
+        const double next = (root + value / root) / 2;
+        if (next >= root) break;
+        root = next;
+    }
+    return root;
+}
+
 } // namespace detail
 
 /// Chooses chunks for `bytes` at `gb_s` over `legs` legs, with `routes` such routes submitted by one thread.
 ///
-/// With a ramp at both ends the pipeline takes T = bytes/rate + n * engine + (legs - 1) * first/rate, with about
-/// n = bytes/chunk + 2 * log2(chunk/first) chunks. dT/dchunk = 0 gives chunk = bytes * ln 2 / 2, so the chunk is as large as
-/// scratch allows for all but small transfers. The first chunk cannot usefully be shorter than the time in which
-/// the thread submits one chunk on every route: first = rate * routes * submit. Both are rounded to a power of two.
-[[nodiscard]] inline chunking choose_chunks(double bytes, double gb_s, std::size_t legs, std::size_t routes,
-                                            std::uint64_t scratch_bytes, const copy_costs& costs) noexcept {
+/// The pipeline takes T = bytes/rate + n * engine + (legs - 1) * chunk/rate with n = bytes/chunk; dT/dchunk = 0 gives
+/// chunk = sqrt(bytes * engine * rate / (legs - 1)). It cannot usefully be shorter than the time in which the thread submits one
+/// chunk on every route, rate * routes * submit; a margin of 1.3 on it keeps the thread ahead. The ramp at both ends starts
+/// there, and helps where a leg has slack: with every leg full, the lag between two legs is the largest chunk, however it
+/// was reached. Where host threads copy, the submitting thread waits for them, so each chunk costs its submission in place
+/// of the engine's time. Powers of two.
+[[nodiscard]] inline chunking choose_chunks(double bytes, double gb_s, std::size_t legs, bool host_copy,
+                                            std::size_t routes, std::uint64_t scratch_bytes,
+                                            const copy_costs& costs) noexcept {
     chunking chosen;
     if (legs < 2) {
         chosen.submit_us_per_chunk = costs.submit_us;
+        chosen.each_us = costs.engine_us;
         return chosen;
     }
     constexpr std::uint64_t least = 64 * KiB;
@@ -76,10 +94,12 @@ namespace detail {
     const auto clamp = [&](std::uint64_t value, std::uint64_t upper) {
         return value < least ? least : value > upper ? upper : value;
     };
-    chosen.chunk_bytes = clamp(detail::power_of_two_near(bytes * 0.34657), most);
-    chosen.first_chunk_bytes =
-        clamp(detail::power_of_two_near(gb_s * 1e3 * static_cast<double>(routes) * chosen.submit_us_per_chunk),
-              chosen.chunk_bytes);
+    const double submit_bound = gb_s * 1e3 * static_cast<double>(routes) * chosen.submit_us_per_chunk;
+    chosen.each_us = host_copy ? chosen.submit_us_per_chunk : costs.engine_us;
+    const double balance = detail::square_root(bytes * chosen.each_us * gb_s * 1e3 / static_cast<double>(legs - 1));
+    const double floor = 1.3 * submit_bound;
+    chosen.chunk_bytes = clamp(detail::power_of_two_near(balance > floor ? balance : floor), most);
+    chosen.first_chunk_bytes = clamp(detail::power_of_two_near(submit_bound), chosen.chunk_bytes);
     double ramp = 0;
     for (std::uint64_t size = chosen.first_chunk_bytes; size < chosen.chunk_bytes; size *= 2) ramp += 1;
     chosen.chunks = bytes / static_cast<double>(chosen.chunk_bytes) + 2 * ramp;

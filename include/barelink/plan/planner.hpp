@@ -137,10 +137,13 @@ result<std::vector<plan>> planner<Paths...>::make(std::span<const request> asked
     for (std::uint32_t i = 0; i < asked.size(); ++i) {
         plan p;
         p.asked = asked[i];
-        std::uint64_t offset = 0;
-        for (std::uint32_t part = first_part[i]; part < first_part[i + 1]; ++part) {
+        // Parts lie one after the other in the request's bytes; routes stand in the order of their launch.
+        for (std::size_t c = 0; c < chosen.size(); ++c) {
+            const std::uint32_t part = chosen[c].part;
+            if (part < first_part[i] || part >= first_part[i + 1] || (c > 0 && chosen[c - 1].part == part)) continue;
+            std::uint64_t offset = 0;
+            for (std::uint32_t before = first_part[i]; before < part; ++before) offset += demands[before].bytes;
             detail::write_routes(m, ways, demands[part], part, offset, chosen, p);
-            offset += demands[part].bytes;
         }
         for (route& r : p.routes) r.part = demands[r.part].part;
         for (const route& r : p.routes) {

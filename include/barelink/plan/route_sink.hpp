@@ -39,6 +39,31 @@ struct candidate_list {
     return static_cast<std::uint32_t>(2 * m.links.size());
 }
 
+/// The slots that a copy by host threads fills: the DRAM link that is read, the one that is written, the way between two
+/// packages, and the threads themselves (last).
+inline void append_host_copy_slots(const machine& m, node_index from, node_index to,
+                                   std::vector<std::uint32_t>& slots) {
+    const auto dram_of = [&](node_index memory, bool write) {
+        for (std::uint32_t l = 0; l < m.links.size(); ++l) {
+            const link& each = m.links[l];
+            if (each.kind != link_kind::dram || (each.a != memory && each.b != memory)) continue;
+            slots.push_back(link_direction{link_index{l}, (each.a == memory) == write}.slot());
+            return each.a == memory ? each.b : each.a;
+        }
+        return no_node;
+    };
+    const node_index read_at = dram_of(from, false);
+    const node_index written_at = dram_of(to, true);
+    if (read_at != written_at)
+        for (std::uint32_t l = 0; l < m.links.size(); ++l) {
+            const link& each = m.links[l];
+            const bool forward = each.a == read_at && each.b == written_at;
+            if (each.kind == link_kind::cpu && (forward || (each.b == read_at && each.a == written_at)))
+                slots.push_back(link_direction{link_index{l}, !forward}.slot());
+        }
+    slots.push_back(host_threads_slot(m));
+}
+
 } // namespace detail
 
 /// Collects the routes of one family for one demand. A family calls `add` for every way it knows, or `decline` once.
@@ -83,7 +108,6 @@ public:
 
 private:
     bool append_dma(node_index from, node_index to);
-    bool append_host_copy(node_index from, node_index to);
 
     const machine& machine_;
     const demand& wanted_;
@@ -97,33 +121,6 @@ inline bool route_sink::append_dma(node_index from, node_index to) {
     const dma_path* path = usable(from, to);
     if (!path) return false;
     for (const link_direction hop : machine_.hops(*path)) into_.slots.push_back(hop.slot());
-    return true;
-}
-
-/// A host thread reads one node's memory and writes another's (or the same): both DRAM links, the way between, and a share
-/// of the threads.
-inline bool route_sink::append_host_copy(node_index from, node_index to) {
-    const auto dram_of = [&](node_index memory, bool write) {
-        for (std::uint32_t l = 0; l < machine_.links.size(); ++l) {
-            const link& each = machine_.links[l];
-            if (each.kind != link_kind::dram || (each.a != memory && each.b != memory)) continue;
-            into_.slots.push_back(link_direction{link_index{l}, (each.a == memory) == write}.slot());
-            return each.a == memory ? each.b : each.a;
-        }
-        return no_node;
-    };
-    const node_index read_at = dram_of(from, false);
-    const node_index written_at = dram_of(to, true);
-    if (read_at != written_at && read_at != no_node && written_at != no_node)
-        for (std::uint32_t l = 0; l < machine_.links.size(); ++l) {
-            const link& each = machine_.links[l];
-            if (each.kind != link_kind::cpu) continue;
-            if (each.a == read_at && each.b == written_at)
-                into_.slots.push_back(link_direction{link_index{l}, false}.slot());
-            if (each.b == read_at && each.a == written_at)
-                into_.slots.push_back(link_direction{link_index{l}, true}.slot());
-        }
-    into_.slots.push_back(detail::host_threads_slot(machine_));
     return true;
 }
 
@@ -150,7 +147,11 @@ inline bool route_sink::add(std::span<const node_index> between) {
     way.first_slot = static_cast<std::uint32_t>(into_.slots.size());
     for (std::size_t i = 0; i < last; ++i) {
         const bool by_host = (i == 0 && wanted_.from_pageable) || (i + 1 == last && wanted_.to_pageable);
-        if (by_host ? append_host_copy(stops[i], stops[i + 1]) : append_dma(stops[i], stops[i + 1])) continue;
+        if (by_host) {
+            detail::append_host_copy_slots(machine_, stops[i], stops[i + 1], into_.slots);
+            continue;
+        }
+        if (append_dma(stops[i], stops[i + 1])) continue;
         into_.slots.resize(way.first_slot);
         return false;
     }

@@ -42,9 +42,12 @@ enum class signalling : std::uint8_t { unknown, idle, working };
     return signalling::idle;
 }
 
-/// What copies reach over a link that reads so; 0 when it reads nothing.
+/// What copies reach over a link that reads so; 0 when it reads nothing. Sources round raw rates differently: one within half a
+/// percent of sixteen lanes is sixteen lanes.
 [[nodiscard]] inline double copy_gb_s(const link_reading& read) noexcept {
     if (read.generation > 0) return pcie_copy_gb_s(read.generation, read.lanes);
+    for (const pcie_generation& each : pcie_generations)
+        if (std::fabs(read.raw_gb_s - each.raw_x16_gb_s) < 0.005 * each.raw_x16_gb_s) return each.copy_x16_gb_s;
     return pcie_copy_gb_s_of_raw(read.raw_gb_s);
 }
 

@@ -32,6 +32,7 @@ public:
             if (per_part[all[i].part] > most) most = per_part[all[i].part];
         }
         settle_rates(all, best);
+        mark_full_legs(all);
         std::vector<share> chosen = all;
         us = solver_.solve(chosen);
         const auto consider = [&](std::vector<share> fewer) {
@@ -49,6 +50,9 @@ public:
             consider(std::move(some));
         }
         consider(shortest());
+        std::erase_if(chosen, [](const share& s) { return s.bytes <= 0; });
+        order_launches(chosen);
+        us = solver_.solve(chosen);
         std::erase_if(chosen, [](const share& s) { return s.bytes <= 0; });
         return chosen;
     }
@@ -90,10 +94,52 @@ private:
         return a.legs != b.legs ? a.legs < b.legs : a.gb_s > b.gb_s;
     }
 
+    /// Routes are submitted in this order: the slowest demand's first, and within a demand the fastest route first, because a
+    /// late start costs a route its rate times the delay.
+    void order_launches(std::vector<share>& chosen) const {
+        std::vector<double> us(demands_.size(), 0);
+        for (const share& s : chosen)
+            if (const double end_us = s.overhead_us + transfer_us(s.bytes, s.gb_s); end_us > us[s.part])
+                us[s.part] = end_us;
+        const auto before_at_launch = [&](const share& a, const share& b) {
+            if (a.part == b.part) return a.gb_s > b.gb_s;
+            return us[a.part] != us[b.part] ? us[a.part] > us[b.part] : a.part < b.part;
+        };
+        for (std::size_t i = 1; i < chosen.size(); ++i)
+            for (std::size_t j = i; j > 0 && before_at_launch(chosen[j], chosen[j - 1]); --j)
+                std::swap(chosen[j], chosen[j - 1]);
+    }
+
+    /// Which hand-overs have no slack on either side, at the rates of this set.
+    void mark_full_legs(std::span<share> shares) {
+        std::vector<double> load(host_threads_slot(machine_) + 1, 0.0);
+        for (const share& s : shares)
+            for (const std::uint32_t slot : ways_.slots_of(ways_.routes[s.way])) load[slot] += s.gb_s;
+        for (share& s : shares) {
+            const candidate& way = ways_.routes[s.way];
+            const demand& wanted = demands_[way.part];
+            bool full_before = false;
+            s.full_legs = 0;
+            node_index at = wanted.from;
+            for (std::size_t i = 0; i <= way.between_count; ++i) {
+                const node_index to = i < way.between_count ? way.between[i] : wanted.to;
+                const dma_path* path = machine_.path(at, to);
+                bool full = !path;
+                if (path)
+                    for (const link_direction hop : machine_.hops(*path))
+                        full |= load[hop.slot()] > 0.9 * machine_.gb_s(hop);
+                if (i > 0 && full && full_before) s.full_legs += 1;
+                full_before = full;
+                at = to;
+            }
+        }
+    }
+
     void measure_legs(share& s) const {
         const candidate& way = ways_.routes[s.way];
         const demand& wanted = demands_[way.part];
         node_index at = wanted.from;
+        s.host_copy = wanted.from_pageable || wanted.to_pageable;
         s.leg_gb_s = fair_share::unlimited;
         for (std::size_t i = 0; i <= way.between_count; ++i) {
             const node_index to = i < way.between_count ? way.between[i] : wanted.to;
@@ -111,6 +157,7 @@ private:
         for (const share& s : shares) fair_.add(ways_.slots_of(ways_.routes[s.way]));
         fair_.solve();
         for (std::size_t i = 0; i < shares.size(); ++i) shares[i].gb_s = fair_.rate(i);
+        mark_full_legs(shares);
     }
 
     /// The optimum has many solutions; if fair sharing reaches it too, its rates are the ones that the links will keep to.

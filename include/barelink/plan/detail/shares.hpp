@@ -19,6 +19,8 @@ struct share {
     double gb_s = 0;
     double latency_us = 0;  ///< of all legs
     double leg_gb_s = 0;    ///< the slowest leg alone
+    double full_legs = 0;   ///< hand-overs between two legs whose links are both full
+    bool host_copy = false; ///< host threads carry one of the legs
     double overhead_us = 0; ///< time besides bytes / gb_s
     double bytes = 0;
     chunking cut;
@@ -61,8 +63,9 @@ public:
 
 private:
     /// Chunks and overhead of each route. A route starts when the thread has submitted the first chunk of those before it; a
-    /// forked route waits for an event at both ends; each further leg hands the first or last chunk on once; and a leg
-    /// without slack pays for every command.
+    /// forked route waits for an event at both ends; each hand-over between legs costs an event and the chunk that is in
+    /// between: the largest where both legs are full, the first or last where one has slack; and a leg without slack pays
+    /// for every command.
     void price(std::span<share> shares) const noexcept {
         std::size_t rings = 0, active = 0;
         for (const share& s : shares) {
@@ -71,15 +74,17 @@ private:
         }
         double launched_us = 0;
         for (share& s : shares) {
-            s.cut = choose_chunks(s.bytes, s.gb_s, s.legs, rings, scratch_bytes_, costs_);
+            s.cut = choose_chunks(s.bytes, s.gb_s, s.legs, s.host_copy, rings, scratch_bytes_, costs_);
             const bool forked = active > 1 || s.legs > 1;
-            launched_us += costs_.submit_us + (forked ? 2 * costs_.event_us : 0);
-            const double hand_over = costs_.wake_us + rate_us(static_cast<double>(s.cut.first_chunk_bytes), s.gb_s);
-            const bool tight = s.gb_s > 0.97 * s.leg_gb_s;
-            s.overhead_us = launched_us + s.latency_us + (forked ? 2 * costs_.wake_us : 0) +
-                            (s.legs - 1.0) * (hand_over + costs_.engine_us) +
-                            (tight ? s.cut.chunks : 1.0) * costs_.engine_us;
-            if (s.bytes <= 0) launched_us -= costs_.submit_us + (forked ? 2 * costs_.event_us : 0);
+            const double launch_us = costs_.submit_us + (forked ? 2 * costs_.event_us : 0);
+            const double loose_legs = s.legs - 1.0 - s.full_legs;
+            const bool tight = s.host_copy || s.gb_s > 0.97 * s.leg_gb_s;
+            s.overhead_us = launched_us + launch_us + s.latency_us + (forked ? 2 * costs_.wake_us : 0) +
+                            (s.legs - 1.0) * (costs_.wake_us + costs_.engine_us) +
+                            s.full_legs * rate_us(static_cast<double>(s.cut.chunk_bytes), s.gb_s) +
+                            loose_legs * rate_us(static_cast<double>(s.cut.first_chunk_bytes), s.gb_s) +
+                            (tight ? s.cut.chunks : 1.0) * s.cut.each_us;
+            if (s.bytes > 0) launched_us += launch_us;
         }
     }
     [[nodiscard]] static double rate_us(double bytes, double gb_s) noexcept {

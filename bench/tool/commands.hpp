@@ -1,0 +1,12 @@
+// The tool's commands. Each lives in a file of its own and adds itself to the command line.
+#pragma once
+
+#include <CLI/CLI.hpp>
+
+namespace tool {
+
+void add_topology_command(CLI::App& app);
+void add_plan_command(CLI::App& app);
+void add_machines_command(CLI::App& app);
+
+} // namespace tool

@@ -1,0 +1,84 @@
+// Whole files in and out of memory.
+#pragma once
+
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+#include <string>
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <barelink/core/result.hpp>
+
+BARELINK_BEGIN_NAMESPACE
+namespace detail {
+
+/// The bytes of a file, one more than `limit` at most, so that the caller sees what is too large. Errors: invalid_argument (no
+/// path), not_found, io (a directory, or it cannot be read).
+[[nodiscard]] inline result<std::string> read_file(const char* path, std::size_t limit) {
+    if (!path || !*path) return error(errc::invalid_argument, "a file name is needed");
+    std::FILE* file = std::fopen(path, "rb");
+    if (!file) {
+        const int native = errno;
+        return error(native == ENOENT ? errc::not_found : errc::io,
+                     text::join({path, " cannot be opened: ", std::strerror(native)}))
+            .about(path)
+            .natively(native);
+    }
+    struct stat about {};
+    if (::fstat(::fileno(file), &about) == 0 && S_ISDIR(about.st_mode)) {
+        std::fclose(file);
+        return error(errc::io, text::join({path, " is a directory: give a file in it"})).about(path);
+    }
+    std::string bytes;
+    char block[65536];
+    while (bytes.size() <= limit) {
+        const std::size_t got = std::fread(block, 1, sizeof block, file);
+        bytes.append(block, got);
+        if (got < sizeof block) break;
+    }
+    const int native = errno;
+    const bool failed = std::ferror(file) != 0;
+    std::fclose(file);
+    if (failed)
+        return error(errc::io, text::join({path, " cannot be read: ", std::strerror(native)})).about(path).natively(native);
+    return bytes;
+}
+
+/// Writes a file so that nobody ever sees half of it: under a temporary name beside it, then renamed. Errors: io.
+[[nodiscard]] inline status write_file(const char* path, const std::string& bytes) {
+    const std::string temporary = std::string(path) + ".tmp." + std::to_string(::getpid());
+    const auto fail = [&](const char* what, int native) {
+        return error(errc::io, text::join({path, what, std::strerror(native)})).about(path).natively(native);
+    };
+    ::unlink(temporary.c_str()); // left by a process that died and had our number
+    const int file = ::open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    if (file < 0) return fail(" cannot be written: ", errno);
+    int native = 0;
+    for (std::size_t done = 0; done < bytes.size() && native == 0;) {
+        const ssize_t wrote = ::write(file, bytes.data() + done, bytes.size() - done);
+        if (wrote > 0)
+            done += static_cast<std::size_t>(wrote);
+        else if (errno != EINTR)
+            native = wrote < 0 ? errno : EIO;
+    }
+    if (native == 0 && ::fsync(file) != 0 && errno != EINVAL) native = errno;
+    if (::close(file) != 0 && native == 0) native = errno;
+    if (native == 0 && ::rename(temporary.c_str(), path) != 0) native = errno;
+    if (native == 0) return {};
+    ::unlink(temporary.c_str());
+    return fail(" cannot be written: ", native);
+}
+
+/// A machine's name from its file's: no folders, no ending.
+[[nodiscard]] inline std::string file_stem(const char* path) {
+    std::string stem = path ? path : "";
+    if (const std::size_t slash = stem.find_last_of('/'); slash != std::string::npos) stem.erase(0, slash + 1);
+    if (const std::size_t dot = stem.find_last_of('.'); dot != std::string::npos && dot > 0) stem.erase(dot);
+    return stem;
+}
+
+} // namespace detail
+BARELINK_END_NAMESPACE

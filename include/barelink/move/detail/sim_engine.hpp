@@ -1,0 +1,404 @@
+// The simulated server's clock: streams, copy engines and flows that share links. Private to sim::runtime.
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <cstring>
+#include <deque>
+#include <string>
+#include <vector>
+
+#include <barelink/move/sim_faults.hpp>
+#include <barelink/move/trace.hpp>
+#include <barelink/plan/detail/rates.hpp>
+#include <barelink/plan/engines.hpp>
+#include <barelink/plan/fair_share.hpp>
+
+BARELINK_BEGIN_NAMESPACE
+namespace sim::detail {
+
+inline constexpr std::uint32_t nothing = 0xffffffffu;
+
+/// How one copy goes: what it fills, what it occupies, how it may be limited.
+struct way {
+    std::vector<std::uint32_t> slots;
+    std::uint32_t engine = nothing;
+    double latency_us = 0;
+    double most_gb_s = fair_share::unlimited;
+    bool zeros = false;
+    bool refused = false;
+};
+
+/// One entry of a stream's queue.
+struct operation {
+    enum class kind : std::uint8_t { copy, record, wait, kernel };
+    kind what = kind::copy;
+    bool poisoned = false;
+    double submit_us = 0;
+    double us = 0;                  ///< kernel: how long it runs
+    std::uint32_t target = nothing; ///< copy: way; record and wait: recording
+    void* to = nullptr;
+    const void* from = nullptr;
+    std::uint64_t bytes = 0;
+    void (*work)(void*) = nullptr; ///< kernel: runs when it ends
+    copy_record tag;
+};
+
+/// Discrete events and fluid flows. Deterministic: events of one moment run in the order in which they were made.
+class engine {
+public:
+    engine(const machine& m, bool timing_only, bool tracing)
+        : machine_(m), timing_only_(timing_only), tracing_(tracing), fair_(barelink::detail::slot_capacities(m)),
+          engine_busy_(engine_count(m), nothing), engine_queue_(engine_count(m)) {}
+
+    std::deque<way> ways; ///< grows while flows point into it
+
+    [[nodiscard]] double now_us() const noexcept { return now_us_; }
+    [[nodiscard]] const copy_trace& trace() const noexcept { return trace_; }
+    [[nodiscard]] std::uint64_t races() const noexcept { return races_; }
+    void clear_trace() noexcept { trace_.clear(); }
+
+    [[nodiscard]] std::uint32_t add_stream() {
+        streams_.emplace_back();
+        return static_cast<std::uint32_t>(streams_.size() - 1);
+    }
+    [[nodiscard]] bool is_idle(std::uint32_t stream) const noexcept { return streams_[stream].queue_empty(); }
+
+    void submit(std::uint32_t stream, operation op) {
+        if (op.what == operation::kind::record || op.what == operation::kind::wait) ++recordings_[op.target].references;
+        stream_state& s = streams_[stream];
+        s.queue.push_back(op);
+        if (s.head + 1 == s.queue.size()) schedule(op.submit_us, timed::progress, stream);
+    }
+
+    /// A new recording, referenced once by its event.
+    [[nodiscard]] std::uint32_t add_recording() {
+        if (free_recordings_.empty()) {
+            recordings_.emplace_back();
+            free_recordings_.push_back(static_cast<std::uint32_t>(recordings_.size() - 1));
+        }
+        const std::uint32_t r = free_recordings_.back();
+        free_recordings_.pop_back();
+        recordings_[r].done = recordings_[r].failed = false;
+        recordings_[r].references = 1;
+        return r;
+    }
+    void drop_recording(std::uint32_t r) {
+        if (--recordings_[r].references == 0) free_recordings_.push_back(r);
+    }
+    [[nodiscard]] bool is_done(std::uint32_t r) const noexcept { return recordings_[r].done; }
+    [[nodiscard]] bool has_failed(std::uint32_t r) const noexcept { return recordings_[r].failed; }
+    [[nodiscard]] double done_us(std::uint32_t r) const noexcept { return recordings_[r].at_us; }
+
+    /// Runs the server up to a moment.
+    void run_to(double until_us) {
+        while (step(until_us)) {
+        }
+        settle(until_us);
+    }
+    /// Runs until a recording is done. False when nothing is left that could bring it about.
+    [[nodiscard]] bool run_until_done(std::uint32_t r) {
+        while (!recordings_[r].done)
+            if (!step(never)) return false;
+        return true;
+    }
+    /// A copy by the host's threads, here and now: returns when it ends. It shares links with everything in flight. False
+    /// when a dead link lets it never end.
+    [[nodiscard]] bool host_copy(const way& by, void* to, const void* from, std::uint64_t bytes,
+                                 const copy_record& tag) {
+        host_flow_done_ = false;
+        note_races(to, from, bytes, nothing);
+        copy_record ran = tag;
+        ran.start_us = now_us_;
+        flows_.push_back({nothing, static_cast<double>(bytes), 0, &by});
+        dirty_ = true;
+        while (!host_flow_done_ && step(never)) {
+        }
+        std::erase_if(flows_, [](const flow& f) { return f.stream == nothing; });
+        if (!host_flow_done_) return false;
+        if (!timing_only_) std::memcpy(to, from, bytes);
+        ran.end_us = now_us_;
+        ran.bytes = bytes;
+        if (tracing_) trace_.push_back(ran);
+        return true;
+    }
+    void schedule_fault(const link_fault& fault) {
+        faults_.push_back(fault);
+        schedule(fault.at_us, timed::fault, static_cast<std::uint32_t>(faults_.size() - 1));
+    }
+
+private:
+    static constexpr double never = 1e300;
+
+    struct stream_state {
+        std::vector<operation> queue;
+        std::size_t head = 0;
+        bool running = false; ///< the head is a copy or kernel in progress, or waits for an engine or an event
+        bool failed = false;
+        double started_us = 0;
+        [[nodiscard]] bool queue_empty() const noexcept { return head == queue.size(); }
+        [[nodiscard]] operation& front() noexcept { return queue[head]; }
+        void pop() {
+            if (++head == queue.size()) {
+                queue.clear();
+                head = 0;
+            }
+        }
+    };
+    struct recording {
+        bool done = false;
+        bool failed = false;
+        double at_us = 0;
+        std::uint32_t stream = nothing;
+        std::uint32_t references = 0;
+        std::vector<std::uint32_t> waiters;
+    };
+    struct flow {
+        std::uint32_t stream; ///< nothing: the host's threads
+        double left;
+        double gb_s;
+        const way* by;
+    };
+    struct timed {
+        enum kind : std::uint8_t { progress, begin_flow, finish, fault };
+        double us;
+        std::uint64_t order;
+        kind what;
+        std::uint32_t which;
+        friend bool operator<(const timed& a, const timed& b) noexcept {
+            return a.us != b.us ? a.us > b.us : a.order > b.order;
+        }
+    };
+
+    void schedule(double us, typename timed::kind what, std::uint32_t which) {
+        heap_.push_back({us < now_us_ ? now_us_ : us, next_order_++, what, which});
+        std::push_heap(heap_.begin(), heap_.end());
+    }
+
+    void settle(double us) {
+        for (flow& f : flows_) f.left -= f.gb_s * 1e3 * (us - now_us_);
+        now_us_ = us;
+    }
+
+    /// Rates are solved when somebody needs them, once for all the changes of one moment.
+    void share_links() {
+        if (!dirty_) return;
+        fair_.clear();
+        for (const flow& f : flows_) fair_.add(f.by->slots, f.by->most_gb_s);
+        fair_.solve();
+        for (std::size_t i = 0; i < flows_.size(); ++i) flows_[i].gb_s = fair_.rate(i);
+        dirty_ = false;
+    }
+
+    /// Handles the next thing to happen, if it happens by `until_us`.
+    bool step(double until_us) {
+        const double timed_us = heap_.empty() ? never : heap_.front().us;
+        if (timed_us > now_us_ || heap_.empty()) share_links();
+        double flow_us = never;
+        std::size_t ending = 0;
+        if (!dirty_)
+            for (std::size_t i = 0; i < flows_.size(); ++i) {
+                if (flows_[i].gb_s <= 0) continue;
+                const double us = now_us_ + std::max(0.0, flows_[i].left) / (flows_[i].gb_s * 1e3);
+                if (us < flow_us) {
+                    flow_us = us;
+                    ending = i;
+                }
+            }
+        const double next_us = std::min(timed_us, flow_us);
+        if (next_us > until_us || next_us == never) return false;
+        settle(next_us);
+        if (flow_us <= timed_us) {
+            end_flow(ending);
+            return true;
+        }
+        const timed now = heap_.front();
+        std::pop_heap(heap_.begin(), heap_.end());
+        heap_.pop_back();
+        switch (now.what) {
+        case timed::progress: progress(now.which); break;
+        case timed::begin_flow: begin_flow(now.which); break;
+        case timed::finish: finish(now.which); break;
+        case timed::fault: apply(faults_[now.which]); break;
+        }
+        return true;
+    }
+
+    /// Starts whatever the head of a stream allows to start.
+    void progress(std::uint32_t index) {
+        for (;;) {
+            stream_state& s = streams_[index];
+            if (s.queue_empty() || s.running) return;
+            operation& op = s.front();
+            if (op.submit_us > now_us_) return schedule(op.submit_us, timed::progress, index);
+            if (s.failed && op.what != operation::kind::record && op.what != operation::kind::wait) {
+                s.pop();
+                continue;
+            }
+            switch (op.what) {
+            case operation::kind::record: complete(op.target, index, s.failed); break;
+            case operation::kind::wait: {
+                recording& r = recordings_[op.target];
+                if (!r.done) {
+                    r.waiters.push_back(index);
+                    return;
+                }
+                const double wakes_us = r.at_us + (r.stream == index ? 0 : machine_.costs.wake_us);
+                if (wakes_us > now_us_) return schedule(wakes_us, timed::progress, index);
+                s.failed |= r.failed;
+                drop_recording(op.target);
+                break;
+            }
+            case operation::kind::kernel:
+                s.running = true;
+                s.started_us = now_us_;
+                return schedule(now_us_ + op.us, timed::finish, index);
+            case operation::kind::copy: {
+                s.running = true;
+                const std::uint32_t by = ways[op.target].engine;
+                if (engine_busy_[by] != nothing)
+                    engine_queue_[by].push_back(index);
+                else
+                    occupy(by, index);
+                return;
+            }
+            }
+            streams_[index].pop();
+        }
+    }
+
+    void complete(std::uint32_t target, std::uint32_t stream, bool failed) {
+        recording& r = recordings_[target];
+        r.done = true;
+        r.failed = failed;
+        r.at_us = now_us_;
+        r.stream = stream;
+        for (const std::uint32_t waiter : r.waiters) schedule(now_us_, timed::progress, waiter);
+        r.waiters.clear();
+        drop_recording(target);
+    }
+
+    void occupy(std::uint32_t number, std::uint32_t stream) {
+        engine_busy_[number] = stream;
+        stream_state& s = streams_[stream];
+        operation& op = s.front();
+        s.started_us = now_us_;
+        const way& by = ways[op.target];
+        bool dead = by.refused;
+        for (const std::uint32_t slot : by.slots) dead |= fair_.capacity(slot) <= 0;
+        if (dead) {
+            s.failed = true;
+            release_engine(number);
+            return schedule(now_us_, timed::finish, stream);
+        }
+        op.poisoned = note_races(op.to, op.from, op.bytes, stream);
+        schedule(now_us_ + machine_.costs.engine_us, timed::begin_flow, stream);
+    }
+
+    void begin_flow(std::uint32_t stream) {
+        const operation& op = streams_[stream].front();
+        flows_.push_back({stream, static_cast<double>(op.bytes), 0, &ways[op.target]});
+        dirty_ = true;
+    }
+
+    void end_flow(std::size_t index) {
+        const flow ended = flows_[index];
+        flows_.erase(flows_.begin() + static_cast<std::ptrdiff_t>(index));
+        dirty_ = true;
+        if (ended.stream == nothing) {
+            host_flow_done_ = true;
+            return;
+        }
+        deliver(streams_[ended.stream].front());
+        if (tracing_) {
+            copy_record ran = streams_[ended.stream].front().tag;
+            ran.bytes = streams_[ended.stream].front().bytes;
+            ran.start_us = streams_[ended.stream].started_us;
+            ran.end_us = now_us_;
+            trace_.push_back(ran);
+        }
+        release_engine(ended.by->engine);
+        schedule(now_us_ + ended.by->latency_us, timed::finish, ended.stream);
+    }
+
+    void deliver(const operation& op) const {
+        if (timing_only_) return;
+        if (op.poisoned)
+            std::memset(op.to, 0xdb, op.bytes);
+        else if (ways[op.target].zeros)
+            std::memset(op.to, 0, op.bytes);
+        else
+            std::memcpy(op.to, op.from, op.bytes);
+    }
+
+    void release_engine(std::uint32_t number) {
+        engine_busy_[number] = nothing;
+        auto& queue = engine_queue_[number];
+        if (queue.empty()) return;
+        const std::uint32_t next = queue.front();
+        queue.erase(queue.begin());
+        occupy(number, next);
+    }
+
+    void finish(std::uint32_t stream) {
+        stream_state& s = streams_[stream];
+        const operation op = s.front();
+        s.running = false;
+        s.pop();
+        if (op.what == operation::kind::kernel && op.work && !timing_only_) op.work(op.to);
+        progress(stream);
+    }
+
+    void apply(const link_fault& fault) {
+        fair_.set_capacity(fault.where.slot(), fault.gb_s);
+        dirty_ = true;
+        if (fault.gb_s > 0) return;
+        for (std::size_t i = flows_.size(); i-- > 0;) {
+            const flow dying = flows_[i];
+            if (dying.stream == nothing ||
+                std::find(dying.by->slots.begin(), dying.by->slots.end(), fault.where.slot()) == dying.by->slots.end())
+                continue;
+            flows_.erase(flows_.begin() + static_cast<std::ptrdiff_t>(i));
+            streams_[dying.stream].failed = true;
+            release_engine(dying.by->engine);
+            schedule(now_us_, timed::finish, dying.stream);
+        }
+    }
+
+    /// Two copies in flight whose bytes overlap, one of them writing: an event is missing somewhere. The later one
+    /// delivers garbage, so that no test can pass by luck.
+    bool note_races(const void* to, const void* from, std::uint64_t bytes, std::uint32_t self) {
+        const auto overlap = [](const void* a, std::uint64_t a_bytes, const void* b, std::uint64_t b_bytes) {
+            const auto x = reinterpret_cast<std::uintptr_t>(a), y = reinterpret_cast<std::uintptr_t>(b);
+            return x < y + b_bytes && y < x + a_bytes;
+        };
+        bool raced = false;
+        for (const std::uint32_t other : engine_busy_) {
+            if (other == nothing || other == self) continue;
+            const operation& op = streams_[other].front();
+            raced |= overlap(to, bytes, op.to, op.bytes) || overlap(to, bytes, op.from, op.bytes) ||
+                     overlap(from, bytes, op.to, op.bytes);
+        }
+        races_ += raced ? 1 : 0;
+        return raced;
+    }
+
+    const machine& machine_;
+    bool timing_only_, tracing_;
+    double now_us_ = 0;
+    fair_share fair_;
+    bool dirty_ = false, host_flow_done_ = false;
+    std::uint64_t next_order_ = 0, races_ = 0;
+    std::vector<stream_state> streams_;
+    std::vector<recording> recordings_;
+    std::vector<std::uint32_t> free_recordings_;
+    std::vector<std::uint32_t> engine_busy_;
+    std::vector<std::vector<std::uint32_t>> engine_queue_;
+    std::vector<flow> flows_;
+    std::vector<timed> heap_;
+    std::vector<link_fault> faults_;
+    copy_trace trace_;
+};
+
+} // namespace sim::detail
+BARELINK_END_NAMESPACE

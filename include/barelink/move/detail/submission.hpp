@@ -1,0 +1,355 @@
+// One plan onto streams: fork from the user's stream, chunks over legs and rings, join. Private to move.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include <barelink/move/detail/lanes.hpp>
+#include <barelink/move/detail/piece_walk.hpp>
+#include <barelink/plan/chunking.hpp>
+#include <barelink/plan/engines.hpp>
+
+BARELINK_BEGIN_NAMESPACE
+namespace detail {
+
+/// What a ticket refers to.
+template <runtime Runtime>
+struct flight {
+    using event_type = typename Runtime::event_type;
+
+    explicit flight(Runtime& on) : runtime_(&on) {}
+    flight(const flight&) = delete;
+    flight& operator=(const flight&) = delete;
+    ~flight() {
+        for (std::size_t i = 0; i < made_; ++i) (void)runtime_->destroy(i == 0 ? started : finished);
+        for (const event_type e : route_done) (void)runtime_->destroy(e);
+    }
+
+    std::uint64_t number = 0;
+    event_type started{}, finished{};
+    std::vector<event_type> route_done; ///< grows to the most routes ever used
+    std::vector<std::uint64_t> route_bytes;
+    std::vector<std::string> fallbacks;
+
+    [[nodiscard]] status prepare(const plan& p, node_index gpu) {
+        for (; made_ < 2; ++made_) {
+            auto event = runtime_->make_event(gpu);
+            if (!event) return event.error();
+            (made_ == 0 ? started : finished) = *event;
+        }
+        while (route_done.size() < p.routes.size()) {
+            auto event = runtime_->make_event(gpu);
+            if (!event) return event.error();
+            route_done.push_back(*event);
+        }
+        route_bytes.clear();
+        for (const route& r : p.routes) route_bytes.push_back(r.bytes);
+        fallbacks.clear();
+        return {};
+    }
+
+private:
+    Runtime* runtime_;
+    std::size_t made_ = 0;
+};
+
+/// Keeps its working memory between copies: submitting allocates nothing once it has seen a plan of the same shape.
+template <runtime Runtime>
+class submission {
+public:
+    using stream_type = typename Runtime::stream_type;
+
+    explicit submission(Runtime& on) : runtime_(on) {}
+
+    [[nodiscard]] status run(const plan& p, const region& dst, const region& src, stream_type user,
+                             lane_set<Runtime>& lanes, flight<Runtime>& f, std::uint64_t numa_nodes) {
+        dst_ = static_cast<char*>(dst.base);
+        src_ = static_cast<const char*>(src.base);
+        user_ = user;
+        lanes_ = &lanes;
+        if (auto done = refuse_capture(p); !done) return done;
+        if (auto done = f.prepare(p, runtime_.issuer(user)); !done) return done;
+        if (auto done = set_out(p, f, numa_nodes); !done) return done;
+        if (auto done = runtime_.record(f.started, user); !done) return done;
+        if (auto done = runtime_.record(lanes.forked, user); !done) return done;
+        status moved = move_chunks();
+        // Whatever happened, the user's stream must not overtake what was enqueued.
+        status joined = join(f);
+        return moved ? joined : moved;
+    }
+
+private:
+    /// Where one route stands.
+    struct cursor {
+        const route* way = nullptr;
+        chunk_sequence chunks{0, 0, 0};
+        piece_walk in, out; ///< pieces read by the first leg, written by the last
+        std::uint64_t left = 0;
+        std::uint32_t number = 0;  ///< of the next chunk
+        std::uint32_t drained = 0; ///< chunks that host threads have taken out of the last ring
+        std::uint64_t chunk_bytes = 0;
+        /// Two streams a leg, for chunks in turn: while one copy's completion makes its way back, the engine has the next.
+        std::array<std::array<stream_type, 2>, max_between + 1> streams{};
+        std::array<ring<Runtime>*, max_between> rings{};
+        std::array<std::uint64_t, 8> undrained{}; ///< sizes of chunks in the last ring, by slot
+        std::array<bool, 2> forked{};
+        [[nodiscard]] stream_type stream(std::size_t l) const noexcept { return streams[l][number % 2]; }
+    };
+
+    [[nodiscard]] status refuse_capture(const plan& p) {
+        for (const route& r : p.routes)
+            for (const leg& l : r.path()) {
+                if (!l.host_copy) continue;
+                auto capturing = runtime_.capturing(user_);
+                if (!capturing) return capturing.error();
+                if (*capturing)
+                    return error(errc::unsupported,
+                                 "pageable memory cannot be captured into a graph: its bytes pass through "
+                                 "host threads; pin it");
+            }
+        return {};
+    }
+
+    /// Takes streams and rings for every route.
+    [[nodiscard]] status set_out(const plan& p, flight<Runtime>& f, std::uint64_t numa_nodes) {
+        const machine& m = runtime_.topology();
+        cursors_.clear();
+        std::uint64_t part_start = 0;
+        bool user_taken = false;
+        for (std::size_t i = 0; i < p.routes.size(); ++i) {
+            const route& r = p.routes[i];
+            if (i == 0 || r.part != p.routes[i - 1].part) part_start = r.offset;
+            cursor c;
+            c.way = &r;
+            c.left = r.bytes;
+            const bool striped = p.asked.from.where == endpoint::place::striped_host ||
+                                 p.asked.to.where == endpoint::place::striped_host;
+            c.in = striped ? piece_walk(r.offset - part_start, p.asked.stripe_bytes, p.asked.stripe_phase, numa_nodes,
+                                        r.part)
+                           : piece_walk(r.offset, 0, 0, 1, 0);
+            if (striped && p.asked.stripe_bytes == 0 && numa_nodes > 1)
+                return error(errc::invalid_argument,
+                             "a plan for host:all runs only with the stripes of its buffer: set "
+                             "request::stripe_bytes, or let the mover plan");
+            c.out = c.in;
+            std::uint64_t most = r.chunk_bytes;
+            for (std::size_t l = 0; l + 1 < r.leg_count; ++l) {
+                const leg &into = r.legs[l], &out_of = r.legs[l + 1];
+                const node_index filled_by = into.host_copy ? no_node : issuer_of(m, into);
+                const node_index drained_by = out_of.host_copy ? no_node : issuer_of(m, out_of);
+                auto taken = lanes_->take_ring(into.to, filled_by, drained_by,
+                                               ordinal(c, l, into.to, filled_by, drained_by), r.chunk_bytes, r.depth);
+                if (!taken) return taken.error();
+                c.rings[l] = *taken;
+                if ((*taken)->slot_bytes < most) most = (*taken)->slot_bytes;
+            }
+            if (most < r.chunk_bytes)
+                f.fallbacks.push_back("route " + std::to_string(i) + ": no room for its ring on " +
+                                      m.at(r.legs[0].to).id() + ", chunks of " + std::to_string(most) +
+                                      " bytes instead of " + std::to_string(r.chunk_bytes));
+            c.chunks = chunk_sequence(r.bytes, r.first_chunk_bytes < most ? r.first_chunk_bytes : most, most);
+            for (std::size_t l = 0; l < r.leg_count; ++l) {
+                if (r.legs[l].host_copy) continue;
+                const node_index gpu = issuer_of(m, r.legs[l]);
+                if (!user_taken && r.leg_count == 1 && runtime_.issuer(user_) == gpu) {
+                    user_taken = true;
+                    c.streams[l] = {user_, user_}; // the first direct route needs no stream of its own
+                    c.forked = {true, true};
+                    continue;
+                }
+                const bool single = r.leg_count == 1;
+                for (std::size_t turn = 0; turn < 2; ++turn) {
+                    if (turn == 1 && single) {
+                        c.streams[l][1] = c.streams[l][0];
+                        continue;
+                    }
+                    auto taken = lanes_->take_stream(gpu);
+                    if (!taken) return taken.error();
+                    c.streams[l][turn] = *taken;
+                }
+            }
+            cursors_.push_back(c);
+        }
+        return {};
+    }
+
+    /// Rings of one plan with the same memory and the same GPUs are told apart by their order.
+    [[nodiscard]] std::uint32_t ordinal(const cursor& self, std::size_t upto, node_index node, node_index filled_by,
+                                        node_index drained_by) const noexcept {
+        std::uint32_t same = 0;
+        const auto count = [&](const cursor& c, std::size_t rings) {
+            for (std::size_t l = 0; l < rings; ++l)
+                same += c.rings[l]->node == node && c.rings[l]->filled_by == filled_by &&
+                        c.rings[l]->drained_by == drained_by;
+        };
+        for (const cursor& c : cursors_) count(c, c.way->leg_count - 1u);
+        count(self, upto);
+        return same;
+    }
+
+    /// Chunk by chunk over all routes, and within a round leg by leg: every engine gets its first work as early as possible.
+    [[nodiscard]] status move_chunks() {
+        for (bool more = true; more;) {
+            more = false;
+            for (cursor& c : cursors_) {
+                c.chunk_bytes = c.way->leg_count == 1 ? c.left : c.chunks.next();
+                if (c.chunk_bytes > c.left) c.chunk_bytes = c.left;
+                more |= c.chunk_bytes > 0;
+            }
+            for (std::size_t l = 0; more && l <= max_between; ++l)
+                for (std::size_t i = 0; i < cursors_.size(); ++i) {
+                    cursor& c = cursors_[i];
+                    if (l >= c.way->leg_count || c.chunk_bytes == 0) continue;
+                    annotate(static_cast<std::uint32_t>(i), static_cast<std::uint32_t>(l), c.number);
+                    if (auto done = move_one(c, l); !done) return done;
+                }
+            for (cursor& c : cursors_) {
+                if (c.chunk_bytes == 0) continue;
+                c.left -= c.chunk_bytes;
+                ++c.number;
+            }
+        }
+        for (cursor& c : cursors_)
+            while (c.drained < c.number && c.way->legs[c.way->leg_count - 1u].host_copy)
+                if (auto done = drain(c); !done) return done;
+        return {};
+    }
+
+    /// One leg of the current chunk.
+    [[nodiscard]] status move_one(cursor& c, std::size_t l) {
+        const leg& hop = c.way->legs[l];
+        const bool first = l == 0, last = l + 1u == c.way->leg_count;
+        if (first && last) return move_direct(c);
+        ring<Runtime>* from = first ? nullptr : c.rings[l - 1];
+        ring<Runtime>* to = last ? nullptr : c.rings[l];
+        if (last && hop.host_copy) {
+            // Taken out by host threads: later, when the ring is full, so that the engine keeps working meanwhile.
+            c.undrained[c.number % from->slots.size()] = c.chunk_bytes;
+            return {};
+        }
+        if (to && last_leg_is_host(c, l + 1) && c.number - c.drained == to->slots.size())
+            if (auto done = drain(c); !done) return done;
+
+        auto* out_of = from ? &from->slots[c.number % from->slots.size()] : nullptr;
+        auto* into = to ? &to->slots[c.number % to->slots.size()] : nullptr;
+        if (hop.host_copy) { // the first leg, by host threads: the slot must be empty now
+            if (into->used)
+                if (auto done = runtime_.synchronize(into->drained); !done) return done;
+            into->used = true;
+            return each_piece(c.in, c.chunk_bytes, [&](const piece& at, std::uint64_t done) {
+                return runtime_.host_copy(static_cast<char*>(to->at(slot_of(c, to))) + done, src_ + at.offset, at.bytes,
+                                          hop.to);
+            });
+        }
+        const stream_type stream = c.stream(l);
+        const bool first_on_engine = !from || c.way->legs[l - 1].host_copy;
+        if (first_on_engine)
+            if (auto done = fork(c, stream); !done) return done;
+        if (out_of && !c.way->legs[l - 1].host_copy)
+            if (auto done = runtime_.wait(stream, out_of->ready); !done) return done;
+        if (into && into->used && to->drained_by != no_node)
+            if (auto done = runtime_.wait(stream, into->drained); !done) return done;
+        if (auto done = move_between(c, from, to, stream); !done) return done;
+        if (into) {
+            into->used = true;
+            if (auto done = runtime_.record(into->ready, stream); !done) return done;
+        }
+        if (out_of)
+            if (auto done = runtime_.record(out_of->drained, stream); !done) return done;
+        return {};
+    }
+
+    [[nodiscard]] status move_direct(cursor& c) {
+        if (auto done = fork(c, c.stream(0)); !done) return done;
+        const piece at = c.in.next(c.left);
+        c.chunk_bytes = at.bytes; // a striped route moves a stripe a round
+        return runtime_.copy(dst_ + at.offset, src_ + at.offset, at.bytes, c.stream(0));
+    }
+
+    /// A stream's first work in this copy comes after the user's stream.
+    [[nodiscard]] status fork(cursor& c, stream_type stream) {
+        bool& forked = c.forked[c.way->leg_count == 1 ? 0 : c.number % 2];
+        if (forked) return {};
+        forked = true;
+        return runtime_.wait(stream, lanes_->forked);
+    }
+
+    [[nodiscard]] status move_between(cursor& c, ring<Runtime>* from, ring<Runtime>* to, stream_type stream) {
+        if (from && to) return runtime_.copy(to->at(slot_of(c, to)), from->at(slot_of(c, from)), c.chunk_bytes, stream);
+        return each_piece(from ? c.out : c.in, c.chunk_bytes, [&](const piece& at, std::uint64_t done) {
+            return from ? runtime_.copy(dst_ + at.offset, static_cast<char*>(from->at(slot_of(c, from))) + done,
+                                        at.bytes, stream)
+                        : runtime_.copy(static_cast<char*>(to->at(slot_of(c, to))) + done, src_ + at.offset, at.bytes,
+                                        stream);
+        });
+    }
+
+    /// Host threads take the oldest chunk out of the last ring.
+    [[nodiscard]] status drain(cursor& c) {
+        ring<Runtime>& from = *c.rings[c.way->leg_count - 2u];
+        const std::uint32_t number = c.drained % static_cast<std::uint32_t>(from.slots.size());
+        if (auto done = runtime_.synchronize(from.slots[number].ready); !done) return done;
+        ++c.drained;
+        return each_piece(c.out, c.undrained[number], [&](const piece& at, std::uint64_t done) {
+            return runtime_.host_copy(dst_ + at.offset, static_cast<const char*>(from.at(number)) + done, at.bytes,
+                                      from.node);
+        });
+    }
+
+    template <class Copy>
+    [[nodiscard]] static status each_piece(piece_walk& walk, std::uint64_t bytes, Copy copy) {
+        for (std::uint64_t done = 0; done < bytes;) {
+            const piece at = walk.next(bytes - done);
+            if (auto copied = copy(at, done); !copied) return copied;
+            done += at.bytes;
+        }
+        return {};
+    }
+    [[nodiscard]] static std::uint32_t slot_of(const cursor& c, const ring<Runtime>* r) noexcept {
+        return c.number % static_cast<std::uint32_t>(r->slots.size());
+    }
+    [[nodiscard]] static bool last_leg_is_host(const cursor& c, std::size_t l) noexcept {
+        return l + 1u == c.way->leg_count && c.way->legs[l].host_copy;
+    }
+
+    /// The user's stream waits for the last leg of every route.
+    [[nodiscard]] status join(flight<Runtime>& f) {
+        status first_failure;
+        const auto keep = [&](status s) {
+            if (!s && first_failure) first_failure = std::move(s);
+        };
+        for (std::size_t i = 0; i < cursors_.size(); ++i) {
+            const cursor& c = cursors_[i];
+            std::size_t l = c.way->leg_count - 1u;
+            if (c.way->legs[l].host_copy) --l;
+            // The last chunk's stream first waits for the other one, so that one event stands for the route.
+            const stream_type last = c.streams[l][(c.number + 1) % 2], other = c.streams[l][c.number % 2];
+            if (!(last == other) && c.number > 1) {
+                keep(runtime_.record(f.route_done[i], other));
+                keep(runtime_.wait(last, f.route_done[i]));
+            }
+            keep(runtime_.record(f.route_done[i], last));
+            if (!(last == user_)) keep(runtime_.wait(user_, f.route_done[i]));
+        }
+        keep(runtime_.record(f.finished, user_));
+        keep(runtime_.record(lanes_->finished, user_));
+        lanes_->used = true;
+        return first_failure;
+    }
+
+    void annotate(std::uint32_t route, std::uint32_t leg, std::uint32_t chunk) {
+        if constexpr (requires { runtime_.annotate(route, leg, chunk); }) runtime_.annotate(route, leg, chunk);
+    }
+
+    Runtime& runtime_;
+    char* dst_ = nullptr;
+    const char* src_ = nullptr;
+    stream_type user_{};
+    lane_set<Runtime>* lanes_ = nullptr;
+    std::vector<cursor> cursors_;
+};
+
+} // namespace detail
+BARELINK_END_NAMESPACE

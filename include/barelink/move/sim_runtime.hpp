@@ -1,0 +1,330 @@
+// sim::runtime: a server built from any machine. Real bytes move; time is virtual.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include <barelink/move/detail/sim_engine.hpp>
+#include <barelink/move/detail/sim_memory.hpp>
+#include <barelink/move/runtime.hpp>
+
+BARELINK_BEGIN_NAMESPACE
+namespace sim {
+
+struct options {
+    /// Addresses without memory behind them: sweeps over sizes and machines cost no bytes. Nobody may touch the addresses.
+    bool timing_only = false;
+    /// Keep a record of every copy; see `runtime::trace`.
+    bool trace = false;
+};
+
+struct stream {
+    std::uint32_t number = detail::nothing;
+    friend bool operator==(const stream&, const stream&) noexcept = default;
+};
+struct event {
+    std::uint32_t number = detail::nothing;
+    friend bool operator==(const event&, const event&) noexcept = default;
+};
+
+/// A simulated server. Concurrent copies share link directions max-min fairly, every copy pays its costs, every copy engine
+/// serves one copy at a time, host threads copy at their rate; the calling thread has a clock of its own, which each call
+/// moves on by what the call costs. Deterministic. Not thread-safe.
+class runtime {
+public:
+    using stream_type = stream;
+    using event_type = event;
+
+    explicit runtime(machine m, options chosen = {})
+        : machine_(std::move(m)), memory_(chosen.timing_only), engine_(machine_, chosen.timing_only, chosen.trace),
+          way_of_(2 * machine_.nodes.size() * machine_.nodes.size(), detail::nothing) {}
+    runtime(const runtime&) = delete; // the engine refers to the machine
+    runtime& operator=(const runtime&) = delete;
+
+    [[nodiscard]] const machine& topology() const noexcept { return machine_; }
+
+    /// Memory of a GPU, or pinned memory on a NUMA node. Errors: out_of_memory beyond the GPU's capacity.
+    [[nodiscard]] result<void*> allocate(node_index where, std::uint64_t bytes) {
+        if (auto called = call(); !called) return called.error();
+        const node& there = machine_.at(where);
+        if (!there.is_memory())
+            return error(errc::invalid_argument, text::join({there.id().c_str(), " is not a memory"}));
+        if (there.bytes > 0 && memory_.allocated_bytes(where) + bytes > there.bytes)
+            return error(errc::out_of_memory, text::join({there.id().c_str(), " has no room for this allocation"}))
+                .about(there.id().c_str())
+                .on_device(there.kind == node_kind::gpu ? there.index : -1)
+                .asking(bytes);
+        return memory_.allocate({there.kind == node_kind::gpu ? memory_kind::device : memory_kind::pinned, where, 0, 0},
+                                bytes);
+    }
+    /// Pinned memory in stripes over all NUMA nodes, the first stripe on the first.
+    [[nodiscard]] result<void*> allocate_striped(std::uint64_t bytes, std::uint64_t stripe_bytes) {
+        const auto nodes = machine_.all(node_kind::memory);
+        if (nodes.empty() || stripe_bytes == 0)
+            return error(errc::invalid_argument, "striped memory needs a NUMA node and a stripe size");
+        return memory_.allocate({memory_kind::striped, nodes.front(), stripe_bytes, 0}, bytes);
+    }
+    /// Ordinary memory on a NUMA node.
+    [[nodiscard]] result<void*> allocate_pageable(node_index where, std::uint64_t bytes) {
+        return memory_.allocate({memory_kind::pageable, where, 0, 0}, bytes);
+    }
+    [[nodiscard]] status release(void* at) {
+        if (auto called = call(); !called) return called;
+        return memory_.release(at);
+    }
+    /// Memory that was not allocated here is pageable, on the first NUMA node.
+    [[nodiscard]] result<placement> classify(const void* at, std::uint64_t bytes) {
+        if (auto called = call(); !called) return called.error();
+        auto where = memory_.classify(at, bytes);
+        if (where && where->node == no_node)
+            for (std::uint32_t n = 0; n < machine_.nodes.size() && where->node == no_node; ++n)
+                if (machine_.nodes[n].kind == node_kind::memory) where->node = node_index{n};
+        return where;
+    }
+
+    [[nodiscard]] result<stream> make_stream(node_index gpu) {
+        if (auto called = call(); !called) return called.error();
+        issuers_.push_back(gpu);
+        return stream{engine_.add_stream()};
+    }
+    /// Errors: invalid_argument while work is left in it.
+    [[nodiscard]] status destroy(stream s) {
+        if (auto called = call(); !called) return called;
+        engine_.run_to(host_us_);
+        if (!engine_.is_idle(s.number))
+            return error(errc::invalid_argument, "the stream still has work: synchronize first");
+        return {};
+    }
+    [[nodiscard]] node_index issuer(stream s) const noexcept { return issuers_[s.number]; }
+
+    [[nodiscard]] result<event> make_event(node_index) {
+        if (auto called = call(); !called) return called.error();
+        recordings_.push_back(detail::nothing);
+        return event{static_cast<std::uint32_t>(recordings_.size() - 1)};
+    }
+    [[nodiscard]] status destroy(event e) {
+        if (auto called = call(); !called) return called;
+        forget(e);
+        return {};
+    }
+    /// The event stands for the stream's work so far, until it is recorded again.
+    [[nodiscard]] status record(event e, stream s) {
+        if (auto called = call(); !called) return called;
+        host_us_ += machine_.costs.event_us;
+        forget(e);
+        recordings_[e.number] = engine_.add_recording();
+        enqueue(s, operation_of(detail::operation::kind::record, recordings_[e.number]));
+        return {};
+    }
+    /// Later work in the stream starts after the event's latest recording. An event never recorded holds nothing up.
+    [[nodiscard]] status wait(stream s, event e) {
+        if (auto called = call(); !called) return called;
+        host_us_ += machine_.costs.event_us;
+        if (recordings_[e.number] != detail::nothing)
+            enqueue(s, operation_of(detail::operation::kind::wait, recordings_[e.number]));
+        return {};
+    }
+
+    /// Asynchronous, in stream order. Two GPUs without a usable path are staged by the simulated driver, slowly, as CUDA does.
+    /// Errors: invalid_argument for ranges that straddle allocations, for pageable memory and for memory on no GPU's path.
+    [[nodiscard]] status copy(void* to, const void* from, std::uint64_t bytes, stream s) {
+        if (auto called = call(); !called) return called;
+        host_us_ += machine_.costs.submit_us;
+        const auto source = memory_.classify(from, bytes), target = memory_.classify(to, bytes);
+        if (!source) return source.error();
+        if (!target) return target.error();
+        if (source->kind == memory_kind::pageable || target->kind == memory_kind::pageable)
+            return error(errc::invalid_argument, "a copy engine cannot reach pageable memory: stage it through a ring");
+        const auto way = find_way(node_at(*source), node_at(*target), issuer(s));
+        if (!way) return way.error();
+        auto op = operation_of(detail::operation::kind::copy, *way);
+        op.to = to;
+        op.from = from;
+        op.bytes = bytes;
+        op.tag = tag_;
+        op.tag.from = node_at(*source);
+        op.tag.to = node_at(*target);
+        enqueue(s, op);
+        return {};
+    }
+    /// Copies with the host's threads near `near` and returns when done.
+    [[nodiscard]] status host_copy(void* to, const void* from, std::uint64_t bytes, node_index near) {
+        if (auto called = call(); !called) return called;
+        engine_.run_to(host_us_);
+        const auto source = classify(from, bytes), target = classify(to, bytes);
+        if (!source) return source.error();
+        if (!target) return target.error();
+        copy_record tag = tag_;
+        tag.from = node_at(*source);
+        tag.to = node_at(*target);
+        tag.host_copy = true;
+        if (!engine_.host_copy(host_way(tag.from, tag.to), to, from, bytes, tag))
+            return error(errc::device,
+                         text::join({"a link of ", machine_.at(near).id().c_str(), " died during a host copy"}));
+        host_us_ = engine_.now_us();
+        return {};
+    }
+
+    [[nodiscard]] result<bool> is_done(event e) {
+        if (auto called = call(); !called) return called.error();
+        if (recordings_[e.number] == detail::nothing) return true;
+        engine_.run_to(host_us_);
+        if (engine_.has_failed(recordings_[e.number])) return broken();
+        return engine_.is_done(recordings_[e.number]);
+    }
+    /// Blocks the calling thread until the event is done. Errors: device when work before it failed.
+    [[nodiscard]] status synchronize(event e) {
+        if (auto called = call(); !called) return called;
+        if (recordings_[e.number] == detail::nothing) return {};
+        engine_.run_to(host_us_);
+        if (!engine_.run_until_done(recordings_[e.number]))
+            return error(errc::device,
+                         "the event can never complete: the work before it waits for something that is gone");
+        if (engine_.done_us(recordings_[e.number]) > host_us_) host_us_ = engine_.done_us(recordings_[e.number]);
+        if (engine_.has_failed(recordings_[e.number])) return broken();
+        return {};
+    }
+    [[nodiscard]] result<double> elapsed_us(event from, event to) {
+        if (auto called = call(); !called) return called.error();
+        const std::uint32_t a = recordings_[from.number], b = recordings_[to.number];
+        if (a == detail::nothing || b == detail::nothing || !engine_.is_done(a) || !engine_.is_done(b))
+            return error(errc::invalid_argument, "both events must be done before the time between them is known");
+        return engine_.done_us(b) - engine_.done_us(a);
+    }
+    [[nodiscard]] result<bool> capturing(stream) { return false; }
+
+    // Beyond the concept: what only a simulation can do.
+
+    /// A kernel that takes `us`; `work` runs on `context` when it ends.
+    void launch(stream s, double us, void (*work)(void*) = nullptr, void* context = nullptr) {
+        host_us_ += machine_.costs.submit_us;
+        auto op = operation_of(detail::operation::kind::kernel, detail::nothing);
+        op.us = us;
+        op.work = work;
+        op.to = context;
+        enqueue(s, op);
+    }
+    /// Faults from now on; link faults happen at their own time.
+    void inject(const faults& planned) {
+        for (const link_fault& fault : planned.links) engine_.schedule_fault(fault);
+        peer_faults_ = planned.peers;
+        failing_call_ = planned.failing_call;
+    }
+    /// Which route, leg and chunk the next copies belong to, for the trace.
+    void annotate(std::uint32_t route, std::uint32_t leg, std::uint32_t chunk) noexcept {
+        tag_.route = route;
+        tag_.leg = leg;
+        tag_.chunk = chunk;
+    }
+    /// The calling thread's clock, microseconds since the server was made.
+    [[nodiscard]] double now_us() const noexcept { return host_us_; }
+    [[nodiscard]] const copy_trace& trace() const noexcept { return engine_.trace(); }
+    void clear_trace() noexcept { engine_.clear_trace(); }
+    /// Copies that ran at the same time over the same bytes, one of them writing: each is a missing event.
+    [[nodiscard]] std::uint64_t races() const noexcept { return engine_.races(); }
+    [[nodiscard]] std::uint64_t calls() const noexcept { return calls_; }
+    [[nodiscard]] std::size_t allocations() const noexcept { return memory_.blocks(); }
+
+private:
+    [[nodiscard]] status call() {
+        if (calls_++ != failing_call_) return {};
+        return error(errc::device, text::join({"injected fault in call ", std::to_string(calls_ - 1).c_str()}));
+    }
+    [[nodiscard]] static error broken() {
+        return {errc::device, "a copy before this event failed: a link died, or peer access was refused"};
+    }
+    [[nodiscard]] detail::operation operation_of(detail::operation::kind what, std::uint32_t target) const noexcept {
+        detail::operation op;
+        op.what = what;
+        op.target = target;
+        op.submit_us = host_us_;
+        return op;
+    }
+    void enqueue(stream s, const detail::operation& op) { engine_.submit(s.number, op); }
+    void forget(event e) {
+        if (recordings_[e.number] != detail::nothing) engine_.drop_recording(recordings_[e.number]);
+        recordings_[e.number] = detail::nothing;
+    }
+    /// The memory that an address is in: for striped memory the node of its stripe.
+    [[nodiscard]] node_index node_at(const placement& where) const {
+        if (where.kind != memory_kind::striped) return where.node;
+        const auto nodes = machine_.all(node_kind::memory);
+        return nodes[where.stripe_phase / where.stripe_bytes % nodes.size()];
+    }
+
+    [[nodiscard]] result<std::uint32_t> find_way(node_index from, node_index to, node_index issuer);
+    [[nodiscard]] detail::way host_way(node_index from, node_index to) const;
+
+    machine machine_;
+    detail::address_space memory_;
+    detail::engine engine_;
+    double host_us_ = 0;
+    std::vector<node_index> issuers_;
+    std::vector<std::uint32_t> recordings_; ///< per event, its latest recording
+    std::vector<std::uint32_t> way_of_;     ///< per pair of nodes, pushed and pulled
+    std::vector<peer_fault> peer_faults_;
+    std::uint64_t calls_ = 0, failing_call_ = ~0ull;
+    copy_record tag_;
+};
+
+inline result<std::uint32_t> runtime::find_way(node_index from, node_index to, node_index issuer) {
+    const bool pulled = issuer == to;
+    std::uint32_t& known = way_of_[2 * (from.value * machine_.nodes.size() + to.value) + (pulled ? 1 : 0)];
+    const dma_path* path = machine_.path(from, to);
+    const node &a = machine_.at(from), &b = machine_.at(to);
+    if (known == detail::nothing) {
+        detail::way found;
+        if (path && path->allowed) {
+            for (const link_direction hop : machine_.hops(*path)) found.slots.push_back(hop.slot());
+            found.engine = engine_of(machine_, *path, pulled);
+            found.latency_us = path->latency_us;
+        } else if (from == to && a.kind == node_kind::gpu) {
+            found.engine = 2 * from.value;
+            found.most_gb_s = 1000; // within one GPU's memory: far above every link
+        } else if (a.kind == node_kind::gpu && b.kind == node_kind::gpu) {
+            // The driver stages through host memory: both host paths are busy, at the rate of its small double buffer.
+            const auto hosts = machine_.all(node_kind::memory);
+            const dma_path *out = nullptr, *in = nullptr;
+            for (const node_index host : hosts)
+                if (!out || machine_.at(host).numa == a.numa) {
+                    out = machine_.path(from, host);
+                    in = machine_.path(host, to);
+                }
+            if (!out || !in)
+                return error(errc::unsupported, "no way between the two GPUs, not even through host memory");
+            for (const dma_path* half : {out, in})
+                for (const link_direction hop : machine_.hops(*half)) found.slots.push_back(hop.slot());
+            const double slower = out->gb_s < in->gb_s ? out->gb_s : in->gb_s;
+            const double buffer = machine_.costs.driver_staging_bytes;
+            found.most_gb_s = rate_gb_s(buffer, transfer_us(buffer, slower) + machine_.costs.driver_staging_us);
+            found.engine = engine_of(machine_, *out, false);
+            found.latency_us = out->latency_us + in->latency_us + machine_.costs.driver_staging_us;
+        } else {
+            return error(errc::unsupported,
+                         text::join({"no copy engine joins ", a.id().c_str(), " and ", b.id().c_str()}));
+        }
+        known = static_cast<std::uint32_t>(engine_.ways.size());
+        engine_.ways.push_back(std::move(found));
+    }
+    for (const peer_fault& fault : peer_faults_)
+        if (fault.from == from && fault.to == to) {
+            engine_.ways[known].refused = fault.what == peer_fault::kind::refused;
+            engine_.ways[known].zeros = fault.what == peer_fault::kind::delivers_zeros;
+        }
+    return known;
+}
+
+inline detail::way runtime::host_way(node_index from, node_index to) const {
+    detail::way found;
+    barelink::detail::append_host_copy_slots(machine_, from, to, found.slots);
+    found.slots.pop_back(); // its threads are its own
+    found.most_gb_s = machine_.costs.host_copy_gb_s * machine_.costs.host_threads;
+    return found;
+}
+
+} // namespace sim
+
+static_assert(runtime<sim::runtime>, "sim::runtime must model barelink::runtime");
+
+BARELINK_END_NAMESPACE
