@@ -37,7 +37,8 @@ BARELINK_BEGIN_NAMESPACE
 
 namespace detail {
 
-/// Decides push or pull for every GPU-to-GPU leg: the busier engine is relieved. Returns the load of the busiest engine
+/// Decides push or pull for every GPU-to-GPU leg: the engine with less to do takes it, so that no chunk queues behind a
+/// long command of another route. Returns the load of the busiest engine
 /// (1 is busy all the time): above 1 the routes queue and cannot reach their rates.
 inline double assign_engines(const machine& m, plan& p) {
     std::vector<double> load(engine_count(m), 0.0);
@@ -55,7 +56,7 @@ inline double assign_engines(const machine& m, plan& p) {
                 const double share = r.gb_s / path->gb_s;
                 if (is_peer) {
                     const double pushed = load[engine_of(m, *path, false)], pulled = load[engine_of(m, *path, true)];
-                    l.pulled = pushed + share > 1 && pulled < pushed;
+                    l.pulled = pulled < pushed;
                 }
                 charge(engine_of(m, *path, l.pulled), share);
             }

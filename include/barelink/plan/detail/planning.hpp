@@ -23,7 +23,7 @@ public:
     /// Tries one route a demand, two, and so on in order of legs and rate, each set at the rates that its links divide into.
     /// `us` receives the time of the slowest demand.
     [[nodiscard]] std::vector<share> choose(const optimum& best, double& us) {
-        std::vector<share> all = support(best);
+        std::vector<share> all = support(thinned(best));
         std::size_t most = 0;
         std::vector<std::size_t> per_part(demands_.size(), 0);
         std::vector<std::size_t> rank(all.size());
@@ -58,11 +58,50 @@ public:
     }
 
 private:
+    /// An optimum with as few routes as can carry it, where routes would queue for one copy engine or carry next to nothing:
+    /// drops the thinnest routes one by one as long as the others make up for them.
+    [[nodiscard]] optimum thinned(const optimum& best) const {
+        optimum thin = best;
+        std::vector<std::uint32_t> used;
+        bool crowded = false;
+        std::vector<std::uint8_t> routes_on(engine_count(machine_), 0);
+        for (std::uint32_t c = 0; c < ways_.routes.size(); ++c) {
+            if (best.rates[c] <= negligible * best.gb_s) continue;
+            used.push_back(c);
+            crowded |= best.rates[c] < 0.01 * best.gb_s;
+            const demand& wanted = demands_[ways_.routes[c].part];
+            node_index at = wanted.from;
+            for (std::size_t i = 0; i <= ways_.routes[c].between_count; ++i) {
+                const node_index to = i < ways_.routes[c].between_count ? ways_.routes[c].between[i] : wanted.to;
+                const dma_path* path = machine_.path(at, to);
+                const bool host = machine_.at(at).kind != node_kind::gpu || machine_.at(to).kind != node_kind::gpu;
+                if (path && host) crowded |= routes_on[engine_of(machine_, *path, false)]++ > 0;
+                at = to;
+            }
+        }
+        if (!crowded || used.size() > most_thinned) return thin;
+        rate_program program(machine_, ways_, demands_);
+        for (std::size_t tries = used.size(); tries-- > 0;) {
+            std::size_t thinnest = tries; // candidates for dropping are used[0..tries]
+            for (std::size_t i = 0; i <= tries; ++i)
+                if (thin.rates[used[i]] < thin.rates[used[thinnest]]) thinnest = i;
+            std::swap(used[thinnest], used[tries]);
+            std::vector<std::uint32_t> others = used;
+            others.erase(others.begin() + static_cast<std::ptrdiff_t>(tries));
+            if (others.empty()) break;
+            optimum fewer = program.solve(others);
+            if (!fewer.found || fewer.gb_s < 0.9995 * best.gb_s) continue;
+            thin = std::move(fewer);
+            used = std::move(others);
+        }
+        return thin;
+    }
+
     /// The routes that the optimum uses, shortest first, fastest first among equals.
     [[nodiscard]] std::vector<share> support(const optimum& best) const {
         std::vector<share> used;
         for (std::uint32_t c = 0; c < ways_.routes.size(); ++c) {
-            if (best.rates[c] <= 1e-6 * best.gb_s) continue;
+            if (best.rates[c] <= negligible * best.gb_s) continue;
             share s;
             s.way = c;
             s.part = ways_.routes[c].part;
@@ -160,19 +199,53 @@ private:
         mark_full_legs(shares);
     }
 
-    /// The optimum has many solutions; if fair sharing reaches it too, its rates are the ones that the links will keep to.
+    /// The optimum has many solutions, and the links know none of them: they share fairly. So the shares that the optimum's
+    /// rates suggest and those that fair sharing suggests are both played through, and the one that ends first stays.
     void settle_rates(std::vector<share>& all, const optimum& best) {
-        std::vector<share> fair = all;
-        divide_fairly(fair);
         double total_bytes = 0;
         for (const demand& d : demands_) total_bytes += static_cast<double>(d.bytes);
-        for (std::uint32_t part = 0; part < demands_.size(); ++part) {
+        const double ideal_us = transfer_us(total_bytes, best.gb_s);
+
+        std::vector<share> fair = all;
+        divide_fairly(fair);
+        for (share& s : fair) {
             double gb_s = 0;
-            for (const share& s : fair) gb_s += s.part == part ? s.gb_s : 0;
-            if (gb_s < 0.999 * best.gb_s * static_cast<double>(demands_[part].bytes) / total_bytes) return;
+            for (const share& other : fair) gb_s += other.part == s.part ? other.gb_s : 0;
+            s.bytes = static_cast<double>(demands_[s.part].bytes) * s.gb_s / gb_s;
         }
-        all = fair;
+        for (share& s : all) s.bytes = s.gb_s * 1e3 * ideal_us;
+        const double fair_us = play(fair), planned_us = play(all);
+        if (fair_us <= planned_us * 1.0005) all = fair;
+        const double us = fair_us <= planned_us * 1.0005 ? fair_us : planned_us;
+        for (share& s : all) s.gb_s = s.bytes / (us * 1e3);
     }
+
+    /// Time until all shares are through, each a flow that shares its links fairly with those still running.
+    [[nodiscard]] double play(std::span<const share> shares) {
+        std::vector<double> left;
+        for (const share& s : shares) left.push_back(s.bytes);
+        double us = 0;
+        for (std::size_t round = 0; round < shares.size(); ++round) {
+            fair_.clear();
+            std::vector<std::size_t> running;
+            for (std::size_t i = 0; i < shares.size(); ++i) {
+                if (left[i] <= 1) continue;
+                running.push_back(i);
+                fair_.add(ways_.slots_of(ways_.routes[shares[i].way]));
+            }
+            if (running.empty()) break;
+            fair_.solve();
+            double step_us = 1e300;
+            for (std::size_t f = 0; f < running.size(); ++f)
+                if (const double t = transfer_us(left[running[f]], fair_.rate(f)); t < step_us) step_us = t;
+            for (std::size_t f = 0; f < running.size(); ++f) left[running[f]] -= fair_.rate(f) * 1e3 * step_us;
+            us += step_us;
+        }
+        return us;
+    }
+
+    static constexpr double negligible = 1e-6;
+    static constexpr std::size_t most_thinned = 24; ///< beyond it thinning would cost more than it gains
 
     const machine& machine_;
     const candidate_list& ways_;

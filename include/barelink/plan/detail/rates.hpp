@@ -38,11 +38,18 @@ struct optimum {
 class rate_program {
 public:
     rate_program(const machine& m, const candidate_list& ways, std::span<const demand> demands)
-        : machine_(m), ways_(ways), demands_(demands) {}
+        : machine_(m), ways_(ways), demands_(demands), row_of_slot_(host_threads_slot(m) + 1) {}
 
+    /// Over all candidates.
     [[nodiscard]] optimum solve() {
-        group_slots();
-        return run();
+        std::vector<std::uint32_t> all(ways_.routes.size());
+        for (std::uint32_t c = 0; c < all.size(); ++c) all[c] = c;
+        return solve(all);
+    }
+    /// Over some of them; the others have a rate of zero.
+    [[nodiscard]] optimum solve(std::span<const std::uint32_t> columns) {
+        group_slots(columns);
+        return run(columns);
     }
 
 private:
@@ -52,34 +59,36 @@ private:
         double capacity = 0;
     };
 
-    void group_slots() {
-        const std::uint32_t slots = host_threads_slot(machine_) + 1;
-        std::vector<std::vector<std::uint32_t>> columns(slots);
-        for (std::uint32_t c = 0; c < ways_.routes.size(); ++c)
-            for (const std::uint32_t slot : ways_.slots_of(ways_.routes[c])) columns[slot].push_back(c);
-        row_of_slot_.assign(slots, none);
-        for (std::uint32_t slot = 0; slot < slots; ++slot) {
-            if (columns[slot].empty()) continue;
-            std::uint64_t signature = 0;
-            for (const std::uint32_t c : columns[slot]) signature = (signature ^ (c + 1)) * 0x9e3779b97f4a7c15ull;
+    /// Directions with one signature are filled by the same columns, equally often. The signature is a 64-bit hash of the
+    /// column list; for the few hundred directions of a machine a collision has a chance of about 10^-15.
+    void group_slots(std::span<const std::uint32_t> columns) {
+        std::vector<std::uint64_t> signature(row_of_slot_.size(), 0);
+        for (const std::uint32_t c : columns)
+            for (const std::uint32_t slot : ways_.slots_of(ways_.routes[c])) {
+                std::uint64_t mixed = (signature[slot] ^ (c + 1)) * 0x9e3779b97f4a7c15ull;
+                signature[slot] = mixed ^ (mixed >> 29);
+            }
+        groups_.clear();
+        for (std::uint32_t slot = 0; slot < signature.size(); ++slot) {
+            row_of_slot_[slot] = none;
+            if (signature[slot] == 0) continue;
             const double capacity = slot_capacity(machine_, slot);
             std::uint32_t row = 0;
-            while (row < groups_.size() &&
-                   (groups_[row].signature != signature || columns[groups_[row].slot] != columns[slot]))
-                ++row;
-            if (row == groups_.size()) groups_.push_back({slot, signature, capacity});
+            while (row < groups_.size() && groups_[row].signature != signature[slot]) ++row;
+            if (row == groups_.size()) groups_.push_back({slot, signature[slot], capacity});
             if (capacity < groups_[row].capacity) groups_[row].capacity = capacity;
             row_of_slot_[slot] = row;
         }
     }
 
-    [[nodiscard]] optimum run() {
+    [[nodiscard]] optimum run(std::span<const std::uint32_t> columns) {
         const bool single = demands_.size() == 1;
         const std::size_t links = groups_.size();
         std::vector<double> capacity(links + (single ? 0 : demands_.size()), 0.0);
         for (std::size_t row = 0; row < links; ++row) capacity[row] = groups_[row].capacity;
         packing_lp lp(capacity);
-        for (const candidate& way : ways_.routes) {
+        for (const std::uint32_t c : columns) {
+            const candidate& way = ways_.routes[c];
             lp.begin_column((single ? 1.0 : 0.0) - detour_price * way.slot_count);
             for (const std::uint32_t slot : ways_.slots_of(way))
                 if (groups_[row_of_slot_[slot]].slot == slot) lp.entry(row_of_slot_[slot], 1.0);
@@ -93,14 +102,14 @@ private:
                 lp.entry(static_cast<std::uint32_t>(links + d), static_cast<double>(demands_[d].bytes) / total);
         }
         optimum best;
-        best.found = !ways_.routes.empty() && lp.solve();
+        best.found = !columns.empty() && lp.solve();
         if (!best.found) return best;
         best.rates.resize(ways_.routes.size());
-        for (std::size_t c = 0; c < best.rates.size(); ++c) {
-            best.rates[c] = lp.value(c);
-            if (single) best.gb_s += best.rates[c];
+        for (std::size_t i = 0; i < columns.size(); ++i) {
+            best.rates[columns[i]] = lp.value(i);
+            if (single) best.gb_s += lp.value(i);
         }
-        if (!single) best.gb_s = lp.value(ways_.routes.size());
+        if (!single) best.gb_s = lp.value(columns.size());
         name_limits(lp, best);
         return best;
     }

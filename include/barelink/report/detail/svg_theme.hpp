@@ -30,7 +30,7 @@ inline constexpr const char* svg_style = R"(text{font-family:Inter,"Segoe UI",sy
 .b{font-weight:600}.s{font-size:9.5px}.xs{font-size:8.5px}.m{fill:#667085}.num{font-variant-numeric:tabular-nums}
 .bg{fill:#ffffff}.card{fill:#f5f7fa;stroke:#e1e5ec}.node{fill:#ffffff;stroke:#c4cbd6}.bar{fill:#e6eaf1;stroke:#c4cbd6}
 .gpu{fill:#ffffff;stroke:#8793a6;stroke-width:1.3}.hub{fill:#e9f3dc;stroke:#a8c983}.mem{fill:#e0f4f1;stroke:#8cccc3}
-.pill{fill:#ffffff;stroke:none}.pill-read{stroke:#c4cbd6;stroke-width:.8}.pill-measured{stroke:#1c2533;stroke-width:1}
+.pill{fill:#ffffff}.pill-card{fill:#f5f7fa}.pill-read{stroke:#c4cbd6;stroke-width:.8}.pill-measured{stroke:#1c2533;stroke-width:1}
 .pill-full{stroke:#dc2626;stroke-width:1.2}.full{fill:#c81e1e}.lit{stroke:#1c2533;stroke-width:2}.track{fill:#e6eaf1}
 .axis{stroke:#dfe3ea;stroke-width:1}.rule{stroke:#c4cbd6;stroke-width:1}.fill-good{fill:#22a55b}.fill-soft{fill:#9aa5b5}
 .k-dram,.k-cpu,.k-pcie,.k-nvlink,.k-c2c{fill:none}
@@ -40,7 +40,7 @@ inline constexpr const char* svg_style = R"(text{font-family:Inter,"Segoe UI",sy
 text{fill:#e6ebf2}.h2,.m{fill:#97a3b6}
 .bg{fill:#0e131a}.card{fill:#151c26;stroke:#242e3c}.node{fill:#1c2532;stroke:#3a4759}.bar{fill:#263142;stroke:#3a4759}
 .gpu{fill:#1c2532;stroke:#6c7a90}.hub{fill:#22301a;stroke:#55723a}.mem{fill:#15302f;stroke:#2f6a64}
-.pill{fill:#151c26}.pill-read{stroke:#3a4759}.pill-measured{stroke:#e6ebf2}.pill-full{stroke:#f87171}
+.pill{fill:#0e131a}.pill-card{fill:#151c26}.pill-read{stroke:#3a4759}.pill-measured{stroke:#e6ebf2}.pill-full{stroke:#f87171}
 .full{fill:#f98080}.lit{stroke:#e6ebf2}.track{fill:#263142}.axis{stroke:#222b38}.rule{stroke:#3a4759}.fill-soft{fill:#5d6a7d}
 .k-dram{stroke:#2dbfb0}.k-cpu{stroke:#a78bfa}.k-pcie{stroke:#5a9ff5}.k-nvlink{stroke:#8dcc3f}.k-c2c{stroke:#fb9450}
 .gap{stroke:#151c26}.gap-bg{stroke:#0e131a}
