@@ -7,6 +7,7 @@
 
 #include <barelink/plan/demands.hpp>
 #include <barelink/plan/detail/planning.hpp>
+#include <barelink/plan/detail/write_routes.hpp>
 #include <barelink/plan/path_families.hpp>
 
 BARELINK_BEGIN_NAMESPACE
@@ -108,7 +109,9 @@ result<std::vector<plan>> planner<Paths...>::make(std::span<const request> asked
 
     detail::candidate_list ways;
     propose_all<Paths...>(m, demands, ways);
-    const detail::optimum best = detail::rate_program(m, ways, demands).solve();
+    detail::rate_program program(m, ways, demands);
+    const detail::optimum over_wires = program.solve();
+    const detail::optimum best = over_wires.found && program.heed_engines() ? program.solve() : over_wires;
     for (std::uint32_t i = 0; i < asked.size(); ++i)
         for (std::uint32_t part = first_part[i]; part < first_part[i + 1]; ++part) {
             bool any = false;
@@ -119,7 +122,7 @@ result<std::vector<plan>> planner<Paths...>::make(std::span<const request> asked
         return error(errc::unsupported,
                      "the links on every path have a rate of zero: read or calibrate the machine first");
 
-    detail::optimum bound = best;
+    detail::optimum bound = over_wires;
     if constexpr (!std::is_same_v<planner, default_planner>) {
         detail::candidate_list everything;
         propose_all<pinned_path, peer_path, staged_path, relay_path>(m, demands, everything);
@@ -127,9 +130,7 @@ result<std::vector<plan>> planner<Paths...>::make(std::span<const request> asked
         if (other.found && other.gb_s > bound.gb_s) bound = other;
     }
 
-    double slowest_us = 0;
-    const std::vector<detail::share> chosen =
-        detail::planning(m, ways, demands, scratch_bytes).choose(best, slowest_us);
+    const std::vector<detail::share> chosen = detail::planning(m, ways, demands, scratch_bytes).choose(best);
     double total_bytes = 0;
     for (const demand& d : demands) total_bytes += static_cast<double>(d.bytes);
 

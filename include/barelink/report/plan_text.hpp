@@ -56,15 +56,24 @@ namespace detail {
     return out + limits.str("               ", style, false);
 }
 
+/// Do two plans go the same ways, whatever their shares?
+[[nodiscard]] inline bool same_ways(const machine& m, const plan& a, const plan& b) {
+    if (a.routes.size() != b.routes.size()) return false;
+    for (std::size_t i = 0; i < a.routes.size(); ++i) {
+        bool found = false;
+        for (const route& other : b.routes) found |= way_text(m, a, a.routes[i]) == way_text(m, b, other);
+        if (!found) return false;
+    }
+    return true;
+}
+
 /// The plan against the direct copy alone; empty when the plan is just that.
 [[nodiscard]] inline std::string comparison_text(const machine& m, const plan& p) {
     const auto plain = baseline_plan(m, p.asked);
     if (!plain) return "there is no single path";
     const bool staged = plain->routes.front().leg_count > 1;
     const std::string name = staged ? "staging in host memory" : "the direct path";
-    bool same = plain->routes.size() == p.routes.size();
-    for (std::size_t i = 0; same && i < p.routes.size(); ++i) same = way_text(m, *plain, plain->routes[i]) == way_text(m, p, p.routes[i]);
-    if (same) return "this is " + name;
+    if (same_ways(m, *plain, p)) return "this is " + name;
     return fmt::format("{} alone takes {}, {}: the plan is {} times as fast", name, format_us(plain->predicted_us),
                        format_gb_s(plain->predicted_gb_s()), format_rate(plain->predicted_us / p.predicted_us));
 }

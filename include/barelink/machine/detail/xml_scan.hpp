@@ -11,6 +11,7 @@
 #include <vector>
 
 #include <barelink/core/result.hpp>
+#include <barelink/machine/detail/hwloc_gate.hpp>
 
 BARELINK_BEGIN_NAMESPACE
 
@@ -57,6 +58,10 @@ private:
     [[nodiscard]] error refuse(const char* what, errc code = errc::parse) const {
         return error(code, text::join({name_, " ", what})).about(name_);
     }
+    [[nodiscard]] error refuse_topology(const char* wrong) const {
+        return error(errc::parse, text::join({name_, " ", wrong, ": it is damaged; export it again with `lstopo --of xml FILE`"}))
+            .about(name_);
+    }
     [[nodiscard]] bool at(std::string_view what) const { return in_.substr(pos_, what.size()) == what; }
     [[nodiscard]] static bool space(char c) { return c == ' ' || c == '\t' || c == '\n' || c == '\r'; }
     [[nodiscard]] static bool name_char(char c) {
@@ -89,6 +94,8 @@ private:
     bool root_seen_ = false, numbered_ = false;
     std::string_view version_;
     scanned_xml out_;
+    std::vector<xml_attribute> attributes_; ///< of the element being read
+    hwloc_gate gate_;
 };
 
 /// Checks and normalises a file. `name` is for messages. Errors: parse, unsupported; the message says what to do.
@@ -110,6 +117,8 @@ inline result<scanned_xml> xml_scanner::run() {
         if (status step = in_[pos_] == '<' ? scan_markup() : scan_content(); !step) return step.error();
     if (!root_seen_) return refuse("holds no element: it is not a machine's description");
     if (!open_.empty()) return refuse("ends in the middle of an element: it was cut off; copy it again");
+    if (out_.format != machine_format::nccl_xml)
+        if (const char* wrong = gate_.finish()) return refuse_topology(wrong);
     return std::move(out_);
 }
 
@@ -165,6 +174,7 @@ inline status xml_scanner::scan_closing() {
         return refuse("closes an element that is not open: it is damaged");
     ++pos_;
     open_.pop_back();
+    gate_.close(element);
     out_.text.append("</").append(element).append(open_.empty() ? ">\n" : ">");
     return {};
 }
@@ -181,6 +191,7 @@ inline status xml_scanner::scan_opening() {
     if (++elements_ > max_xml_elements) return refuse("holds more than a million elements: no server does");
     if (element == "object" && ++objects_ > max_xml_objects) return refuse("holds more than 32768 objects: no server does");
     numbered_ = false;
+    attributes_.clear();
     out_.text.append("<").append(element);
     for (;;) {
         skip_spaces();
@@ -191,8 +202,12 @@ inline status xml_scanner::scan_opening() {
     const bool closed = in_[pos_] == '/';
     if (closed && !at("/>")) return refuse(pos_ + 1 == in_.size() ? "ends in the middle of an element: it was cut off" : "is not XML: a slash stands alone");
     pos_ += closed ? 2 : 1;
-    if (open_.empty())
+    if (open_.empty()) {
         if (status step = check_root(element); !step) return step;
+    } else if (out_.format != machine_format::nccl_xml) {
+        if (const char* wrong = gate_.open(element, attributes_)) return refuse_topology(wrong);
+        if (closed) gate_.close(element);
+    }
     if (!closed) open_.push_back(element);
     out_.text.append(closed ? "/>" : ">");
     if (open_.empty()) out_.text.append("\n");
@@ -241,6 +256,7 @@ inline status xml_scanner::scan_attribute(std::string_view element) {
     ++pos_;
     out_.text += '"';
     if (open_.empty() && attribute == "version") version_ = value;
+    attributes_.push_back({attribute, value});
     return check_attribute(element, attribute, value);
 }
 
@@ -287,6 +303,7 @@ inline status xml_scanner::check_root(std::string_view element) {
         return refuse("is in hwloc's format 3, which hwloc 2 does not read: export it again where it was made, with "
                       "`lstopo --of xml --export-xml-flags v2 FILE`",
                       errc::unsupported);
+    gate_ = hwloc_gate(out_.major);
     return {};
 }
 

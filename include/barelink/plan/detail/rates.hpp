@@ -6,6 +6,7 @@
 #include <vector>
 
 #include <barelink/plan/detail/packing_lp.hpp>
+#include <barelink/plan/engines.hpp>
 #include <barelink/plan/fair_share.hpp>
 #include <barelink/plan/route_sink.hpp>
 
@@ -31,6 +32,18 @@ struct optimum {
     std::vector<limit> limits; ///< link directions with a dual value, largest first
 };
 
+/// Calls `visit(dma_path)` for every leg of a candidate that a copy engine carries between host memory and a GPU.
+template <class Visit>
+void for_each_host_leg(const machine& m, const candidate& way, const demand& wanted, Visit visit) {
+    node_index at = wanted.from;
+    for (std::size_t i = 0; i <= way.between_count; ++i) {
+        const node_index to = i < way.between_count ? way.between[i] : wanted.to;
+        const dma_path* path = m.path(at, to); // none within one NUMA node: host threads copy there
+        if (path && (m.at(at).kind != node_kind::gpu || m.at(to).kind != node_kind::gpu)) visit(*path);
+        at = to;
+    }
+}
+
 /// Maximises the rate of the demands together, each in proportion to its bytes, so that all end at the same time.
 ///
 /// Rows are the link directions that some candidate fills. Directions filled by exactly the same candidates (the links of
@@ -39,6 +52,25 @@ class rate_program {
 public:
     rate_program(const machine& m, const candidate_list& ways, std::span<const demand> demands)
         : machine_(m), ways_(ways), demands_(demands), row_of_slot_(host_threads_slot(m) + 1) {}
+
+    /// Also keeps to what copy engines can do, not only links: an engine serves one copy at a time, so the times that its
+    /// copies take alone must add up to no more than all of it. Says whether that adds anything: where all paths of an engine are
+    /// equally fast, their common link says it already.
+    bool heed_engines() {
+        slowest_.assign(2 * machine_.nodes.size(), 0.0);
+        std::vector<double> fastest(slowest_.size(), 0.0);
+        for (const candidate& way : ways_.routes)
+            for_each_host_leg(machine_, way, demands_[way.part], [&](const dma_path& path) {
+                const std::uint32_t engine = engine_of(machine_, path, false);
+                if (slowest_[engine] == 0 || path.gb_s < slowest_[engine]) slowest_[engine] = path.gb_s;
+                if (path.gb_s > fastest[engine]) fastest[engine] = path.gb_s;
+            });
+        engine_row_.assign(slowest_.size(), none);
+        engines_ = 0;
+        for (std::uint32_t engine = 0; engine < slowest_.size(); ++engine)
+            if (slowest_[engine] < fastest[engine]) engine_row_[engine] = engines_++;
+        return engines_ > 0;
+    }
 
     /// Over all candidates.
     [[nodiscard]] optimum solve() {
@@ -84,22 +116,28 @@ private:
     [[nodiscard]] optimum run(std::span<const std::uint32_t> columns) {
         const bool single = demands_.size() == 1;
         const std::size_t links = groups_.size();
-        std::vector<double> capacity(links + (single ? 0 : demands_.size()), 0.0);
-        for (std::size_t row = 0; row < links; ++row) capacity[row] = groups_[row].capacity;
+        const std::size_t wires = links + engines_;
+        std::vector<double> capacity(wires + (single ? 0 : demands_.size()), 0.0);
+        for (std::size_t row = 0; row < wires; ++row) capacity[row] = row < links ? groups_[row].capacity : 1.0;
         packing_lp lp(capacity);
         for (const std::uint32_t c : columns) {
             const candidate& way = ways_.routes[c];
             lp.begin_column((single ? 1.0 : 0.0) - detour_price * way.slot_count);
             for (const std::uint32_t slot : ways_.slots_of(way))
                 if (groups_[row_of_slot_[slot]].slot == slot) lp.entry(row_of_slot_[slot], 1.0);
-            if (!single) lp.entry(static_cast<std::uint32_t>(links + way.part), -1.0);
+            if (engines_ > 0)
+                for_each_host_leg(machine_, way, demands_[way.part], [&](const dma_path& path) {
+                    const std::uint32_t row = engine_row_[engine_of(machine_, path, false)];
+                    if (row != none) lp.entry(static_cast<std::uint32_t>(links) + row, 1.0 / path.gb_s);
+                });
+            if (!single) lp.entry(static_cast<std::uint32_t>(wires + way.part), -1.0);
         }
         double total = 0;
         for (const demand& d : demands_) total += static_cast<double>(d.bytes);
         if (!single) {
             lp.begin_column(1.0);
             for (std::uint32_t d = 0; d < demands_.size(); ++d)
-                lp.entry(static_cast<std::uint32_t>(links + d), static_cast<double>(demands_[d].bytes) / total);
+                lp.entry(static_cast<std::uint32_t>(wires + d), static_cast<double>(demands_[d].bytes) / total);
         }
         optimum best;
         best.found = !columns.empty() && lp.solve();
@@ -135,7 +173,9 @@ private:
     const candidate_list& ways_;
     std::span<const demand> demands_;
     std::vector<group> groups_;
-    std::vector<std::uint32_t> row_of_slot_;
+    std::vector<std::uint32_t> row_of_slot_, engine_row_;
+    std::vector<double> slowest_;
+    std::uint32_t engines_ = 0;
 };
 
 } // namespace detail

@@ -20,6 +20,7 @@ struct share {
     double latency_us = 0;  ///< of all legs
     double leg_gb_s = 0;    ///< the slowest leg alone
     double full_legs = 0;   ///< hand-overs between two legs whose links are both full
+    double weight = 1;      ///< of its flow where links are shared
     bool host_copy = false; ///< host threads carry one of the legs
     double overhead_us = 0; ///< time besides bytes / gb_s
     double bytes = 0;

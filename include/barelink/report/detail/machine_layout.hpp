@@ -1,0 +1,438 @@
+// Where every node and link of a machine lies in a picture. Private to the report layer.
+//
+// Packages side by side; below each its tree, every node a bar that spans what hangs below it, so that host links are straight
+// vertical lines. GPUs share one line at the bottom; NVLink lies below them: a bar for NVSwitch, curves for pairs.
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <vector>
+
+#include <barelink/report/detail/host_tree.hpp>
+#include <barelink/report/svg.hpp>
+
+BARELINK_BEGIN_NAMESPACE
+namespace detail {
+
+struct layout_box {
+    double x = 0, y = 0, width = 0, height = 0;
+    bool drawn = false;
+
+    [[nodiscard]] double middle() const noexcept { return x + width / 2; }
+    [[nodiscard]] double bottom() const noexcept { return y + height; }
+    [[nodiscard]] double centre() const noexcept { return y + height / 2; }
+};
+
+/// A link in the picture. Vertical: from top to bottom. Horizontal: from left to right. Curve: a cubic from `first`.
+struct layout_wire {
+    enum class form : std::uint8_t { none, vertical, horizontal, curve };
+    form shape = form::none;
+    node_index first = no_node; ///< the node at points[0]
+    svg_point points[4];
+    svg_point label;
+    bool labelled = false;
+};
+
+struct layout_sizes {
+    double gpu_height = 52, package_height = 28, hub_height = 26, switch_height = 20, memory_height = 36;
+    double link_gap = 46, bare_gap = 18, hub_gap = 60, package_gap = 74, pad = 14, margin = 26, head = 70;
+    double package_text = 0; ///< of a package's height, what its name takes at the top; 0 writes it beside
+    double hub_text = 0;     ///< the same at the bottom of the NVSwitch
+    double widest = 1700;    ///< of a line of packages
+    double widest_rack = 2600;
+};
+
+class machine_layout {
+public:
+    machine_layout(const machine& m, const host_tree& tree, const layout_sizes& sizes = {})
+        : m_(m), tree_(tree), size_(sizes), boxes(m.nodes.size()), wires(m.links.size()), row_of_(m.nodes.size()),
+          hanging_(m.links.size(), 40.0) {
+        hub_ = m.count(node_kind::nvswitch) > 0 ? m.all(node_kind::nvswitch).front() : no_node;
+        measure_levels();
+        place_rows();
+        place_links();
+    }
+
+private:
+    const machine& m_;
+    const host_tree& tree_;
+    layout_sizes size_;
+
+public:
+    std::vector<layout_box> boxes;      ///< per node
+    std::vector<layout_wire> wires;     ///< per link
+    std::vector<layout_box> cards;      ///< one per root of the tree
+    std::vector<layout_box> hub_bars;   ///< the NVSwitch: one bar for each line of packages
+    layout_box spine;                   ///< joins them when there is more than one
+    double width = 0, bottom = 0;
+    double gpu_width = 0;
+
+    [[nodiscard]] const layout_sizes& sizes() const noexcept { return size_; }
+    /// Which line of packages a node is in.
+    [[nodiscard]] std::uint32_t row_of(node_index n) const noexcept { return row_of_[n.value]; }
+    /// Height at which traffic within a package, and between packages, flows.
+    [[nodiscard]] double package_lane(node_index package) const noexcept {
+        const layout_box& box = boxes[package.value];
+        return box.y + size_.package_text + (box.height - size_.package_text) / 2;
+    }
+    [[nodiscard]] double hub_lane(std::uint32_t row) const noexcept {
+        return hub_bars[row].y + (hub_bars[row].height - size_.hub_text) / 2;
+    }
+
+private:
+    static bool is_leaf(node_kind kind) noexcept {
+        return kind == node_kind::gpu || kind == node_kind::nic || kind == node_kind::disk;
+    }
+    [[nodiscard]] double leaf_width(node_kind kind) const noexcept { return kind == node_kind::gpu ? gpu_width : 68; }
+    [[nodiscard]] double memory_width() const noexcept { return 92; }
+
+    /// The line of the picture that a node belongs on: packages 0, leaves last.
+    [[nodiscard]] std::uint32_t line_of(node_index n) const noexcept {
+        if (is_leaf(m_.at(n).kind)) return lines_;
+        const bool below_package = m_.at(tree_.root_of(n)).kind == node_kind::package;
+        return tree_.at(n).level + (below_package ? 0 : 1);
+    }
+    /// A link says its rate unless the next one down carries the same alone.
+    [[nodiscard]] bool says_rate(node_index below) const noexcept {
+        const auto& place = tree_.at(below);
+        if (place.link == no_link) return false;
+        if (place.below.size() != 1) return true;
+        const node_index child = place.below.front();
+        return m_.gb_s(tree_.down(m_, below)) != m_.gb_s(tree_.down(m_, child)) ||
+               m_.gb_s(tree_.up(m_, below)) != m_.gb_s(tree_.up(m_, child)) ||
+               m_.links[place.link].kind != m_.links[tree_.at(child).link].kind;
+    }
+
+    void measure_levels() {
+        const std::size_t gpus = m_.count(node_kind::gpu);
+        gpu_width = gpus <= 4 ? 124 : gpus <= 8 ? 108 : gpus <= 16 ? 90 : 84;
+        std::uint32_t deepest = 0;
+        bool leaves = false;
+        for (std::uint32_t n = 0; n < m_.nodes.size(); ++n) {
+            const node_kind kind = m_.nodes[n].kind;
+            if (kind == node_kind::nvswitch || kind == node_kind::memory) continue;
+            if (is_leaf(kind))
+                leaves = true;
+            else
+                deepest = std::max(deepest, line_of(node_index{n}));
+        }
+        lines_ = deepest + (leaves ? 1 : 0);
+        std::vector<bool> labelled(lines_ + 1u, false), needed(lines_ + 1u, false);
+        for (std::uint32_t n = 0; n < m_.nodes.size(); ++n) {
+            const node_kind kind = m_.nodes[n].kind;
+            if (kind == node_kind::nvswitch || kind == node_kind::memory) continue;
+            needed[line_of(node_index{n})] = true;
+            if (says_rate(node_index{n})) labelled[line_of(node_index{n})] = true;
+        }
+        const double memory = size_.memory_height + size_.link_gap;
+        line_y_.assign(lines_ + 1u, 0);
+        line_y_[0] = size_.pad + (m_.count(node_kind::memory) > 0 ? memory : 0);
+        double y = line_y_[0] + size_.package_height;
+        for (std::uint32_t line = 1; line <= lines_; ++line) {
+            y += labelled[line] ? size_.link_gap : size_.bare_gap;
+            line_y_[line] = y;
+            y += line == lines_ && leaves ? size_.gpu_height : size_.switch_height;
+        }
+        card_height_ = y + size_.pad;
+    }
+
+    [[nodiscard]] double width_of(node_index n) const {
+        if (is_leaf(m_.at(n).kind)) return leaf_width(m_.at(n).kind);
+        double sum = 0;
+        for (const node_index child : tree_.at(n).below) sum += width_of(child);
+        if (tree_.at(n).above != no_node || m_.at(n).kind != node_kind::package) return std::max(sum, 76.0);
+        const double memories = memory_width() * static_cast<double>(tree_.at(n).memories.size());
+        return std::max({sum, memories, 210.0}) + 2 * size_.pad;
+    }
+
+    void place_tree(node_index n, double x, double wide, double top) {
+        const node_kind kind = m_.at(n).kind;
+        layout_box& box = boxes[n.value];
+        box.drawn = true;
+        box.y = top + line_y_[line_of(n)];
+        if (is_leaf(kind)) {
+            box.width = leaf_width(kind) - 14;
+            box.x = x + (wide - box.width) / 2;
+            box.height = size_.gpu_height;
+            return;
+        }
+        double sum = 0;
+        for (const node_index child : tree_.at(n).below) sum += width_of(child);
+        double at = x + (wide - sum) / 2, first = x + wide / 2, last = first;
+        for (const node_index child : tree_.at(n).below) {
+            const double child_wide = width_of(child);
+            place_tree(child, at, child_wide, top);
+            const double middle = boxes[child.value].middle();
+            if (child == tree_.at(n).below.front()) first = middle;
+            last = middle;
+            at += child_wide;
+        }
+        const bool package = kind == node_kind::package;
+        box.x = package ? x + size_.pad : first - 34;
+        box.width = package ? wide - 2 * size_.pad : last - first + 68;
+        box.height = package ? size_.package_height : size_.switch_height;
+    }
+
+    void place_card(node_index root, double x, double wide, double top) {
+        cards.push_back({x, top, wide, card_height_, true});
+        if (m_.at(root).kind == node_kind::memory) {
+            boxes[root.value] = {x + 8, top + size_.pad, wide - 16, size_.memory_height, true};
+            return;
+        }
+        place_tree(root, x, wide, top);
+        const auto& memories = tree_.at(root).memories;
+        const double each = (wide - 2 * size_.pad) / std::max<double>(1, static_cast<double>(memories.size()));
+        const double box = std::min(each - 10, 130.0);
+        for (std::size_t i = 0; i < memories.size(); ++i)
+            boxes[memories[i].value] = {x + size_.pad + each * (static_cast<double>(i) + 0.5) - box / 2, top + size_.pad,
+                                        box, size_.memory_height, true};
+    }
+
+    void place_rows() {
+        std::vector<double> wide;
+        for (const node_index root : tree_.roots) wide.push_back(width_of(root));
+        std::size_t fit = 0;
+        double used = 0;
+        for (; fit < wide.size(); ++fit) {
+            used += wide[fit] + (fit > 0 ? size_.package_gap : 0);
+            if (fit > 0 && used > (wide.size() > 8 ? size_.widest_rack : size_.widest)) break;
+        }
+        const std::size_t rows = fit == 0 ? 1 : (wide.size() + fit - 1) / fit;
+        std::size_t per_row = (wide.size() + rows - 1) / rows;
+        if (rows > 1 && per_row % 2 != 0 && per_row > 1) per_row = per_row + 1 <= fit ? per_row + 1 : per_row - 1;
+
+        for (std::size_t first = 0; first < wide.size(); first += per_row) {
+            double line = 2 * size_.margin - size_.package_gap;
+            for (std::size_t i = first; i < std::min(first + per_row, wide.size()); ++i) line += wide[i] + size_.package_gap;
+            width = std::max({width, line, 620.0});
+        }
+        double top = size_.head + arch_height(per_row);
+        for (std::size_t first = 0; first < wide.size(); first += per_row) {
+            const std::size_t last = std::min(first + per_row, wide.size());
+            double line = -size_.package_gap;
+            for (std::size_t i = first; i < last; ++i) line += wide[i] + size_.package_gap;
+            const double left = rows > 1 ? size_.margin : (width - line) / 2, right = left + line;
+            double x = left;
+            for (std::size_t i = first; i < last; ++i) {
+                place_card(tree_.roots[i], x, wide[i], top);
+                x += wide[i] + size_.package_gap;
+            }
+            const auto row = static_cast<std::uint32_t>(first / per_row);
+            for (std::uint32_t n = 0; n < m_.nodes.size(); ++n)
+                if (boxes[n].drawn && boxes[n].y >= top) row_of_[n] = row;
+            double below = top + card_height_ + std::max(0.0, hang_curves(row) - size_.pad);
+            if (hub_ != no_node) {
+                below += size_.hub_gap - size_.pad;
+                hub_bars.push_back({left, below, right - left, size_.hub_height, true});
+                below += size_.hub_height;
+            }
+            bottom = below;
+            top = below + 34 + arch_height(per_row);
+        }
+        if (hub_bars.size() > 1) {
+            width += 34;
+            for (layout_box& bar : hub_bars) bar.width = width - size_.margin - bar.x;
+            spine = {width - size_.margin - 22, hub_bars.front().y, 22, hub_bars.back().bottom() - hub_bars.front().y, true};
+        }
+        if (hub_ != no_node && !hub_bars.empty()) boxes[hub_.value] = hub_bars.front();
+    }
+
+    /// Room above the cards for links between packages that are not neighbours.
+    [[nodiscard]] double arch_height(std::size_t per_row) const {
+        double most = 0;
+        for (const std::uint32_t l : tree_.cpu_links) {
+            const double distance = card_distance(m_.links[l], per_row);
+            if (distance > 1) most = std::max(most, 14 + 22 * distance);
+        }
+        return most;
+    }
+    [[nodiscard]] std::size_t card_of(node_index n) const noexcept {
+        const node_index root = tree_.root_of(n);
+        return static_cast<std::size_t>(std::find(tree_.roots.begin(), tree_.roots.end(), root) - tree_.roots.begin());
+    }
+    [[nodiscard]] double card_distance(const link& l, std::size_t) const noexcept {
+        const double a = static_cast<double>(card_of(l.a)), b = static_cast<double>(card_of(l.b));
+        return a < b ? b - a : a - b;
+    }
+
+    /// GPUs from left to right within one line of packages.
+    [[nodiscard]] std::vector<node_index> gpus_in(std::uint32_t row) const {
+        std::vector<node_index> found;
+        for (const node_index gpu : m_.all(node_kind::gpu))
+            if (boxes[gpu.value].drawn && row_of_[gpu.value] == row) found.push_back(gpu);
+        std::sort(found.begin(), found.end(),
+                  [&](node_index a, node_index b) { return boxes[a.value].x < boxes[b.value].x; });
+        return found;
+    }
+    [[nodiscard]] bool joins_pair(const link& l) const noexcept {
+        return l.kind == link_kind::nvlink && l.a != hub_ && l.b != hub_ && l.a != l.b;
+    }
+    /// Decides how deep the curve of every GPU pair hangs below its line: near pairs first, and deeper where curves of one
+    /// distance overlap. Returns the room that takes.
+    double hang_curves(std::uint32_t row) {
+        const std::vector<node_index> gpus = gpus_in(row);
+        struct span {
+            std::size_t left, right;
+            std::uint32_t link;
+        };
+        std::vector<span> spans;
+        for (const std::uint32_t l : tree_.nvlinks) {
+            const auto a = std::find(gpus.begin(), gpus.end(), m_.links[l].a);
+            const auto b = std::find(gpus.begin(), gpus.end(), m_.links[l].b);
+            if (!joins_pair(m_.links[l]) || a == gpus.end() || b == gpus.end()) continue;
+            const auto [first, last] = std::minmax(a - gpus.begin(), b - gpus.begin());
+            spans.push_back({static_cast<std::size_t>(first), static_cast<std::size_t>(last), l});
+        }
+        double depth = 36;
+        for (std::size_t distance = 1; distance < gpus.size(); ++distance) {
+            std::vector<std::size_t> lane_ends; ///< of each lane, where its last curve ends
+            double deepest = 0;
+            for (std::size_t left = 0; left + distance < gpus.size(); ++left)
+                for (const span& each : spans) {
+                    if (each.left != left || each.right != left + distance) continue;
+                    std::size_t lane = 0;
+                    while (lane < lane_ends.size() && lane_ends[lane] > left) ++lane;
+                    if (lane == lane_ends.size()) lane_ends.push_back(0);
+                    lane_ends[lane] = each.right;
+                    hanging_[each.link] = depth + 14 * static_cast<double>(lane);
+                    deepest = std::max(deepest, hanging_[each.link]);
+                }
+            if (deepest > 0) depth = deepest + 24;
+        }
+        return spans.empty() ? 0 : depth - 20;
+    }
+
+    void place_links();
+    void place_curves();
+    void place_cpu_link(std::uint32_t l);
+
+    std::vector<std::uint32_t> row_of_; ///< per node, the line of packages it is in
+    std::vector<double> hanging_;       ///< per link
+    node_index hub_ = no_node;
+    std::uint32_t lines_ = 0;
+    std::vector<double> line_y_;
+    double card_height_ = 0;
+};
+
+inline void machine_layout::place_links() {
+    for (std::uint32_t n = 0; n < m_.nodes.size(); ++n) {
+        const host_tree::place& place = tree_.places[n];
+        if (place.link == no_link || !boxes[n].drawn || !boxes[place.above.value].drawn) continue;
+        const layout_box &box = boxes[n], &above = boxes[place.above.value];
+        layout_wire& wire = wires[place.link];
+        wire.shape = layout_wire::form::vertical;
+        const bool memory = m_.nodes[n].kind == node_kind::memory;
+        wire.first = memory ? node_index{n} : place.above;
+        wire.points[0] = {box.middle(), memory ? box.bottom() : above.bottom()};
+        wire.points[1] = {box.middle(), memory ? above.y : box.y};
+        wire.labelled = memory || says_rate(node_index{n});
+        wire.label = {box.middle(), memory ? (box.bottom() + above.y) / 2 : box.y - size_.link_gap / 2};
+    }
+    for (const std::uint32_t l : tree_.other_links) {
+        const link& each = m_.links[l];
+        const bool a_above = boxes[each.a.value].y <= boxes[each.b.value].y;
+        const node_index top = a_above ? each.a : each.b, end = a_above ? each.b : each.a;
+        if (!boxes[top.value].drawn || !boxes[end.value].drawn || top == end) continue;
+        const layout_box &upper = boxes[top.value], &lower = boxes[end.value];
+        const double x = std::clamp(lower.middle() + 0.32 * lower.width, upper.x + 6, upper.x + upper.width - 6);
+        wires[l].shape = layout_wire::form::vertical;
+        wires[l].first = top;
+        wires[l].points[0] = {x, upper.bottom()};
+        wires[l].points[1] = {lower.middle() + 0.32 * lower.width, lower.y};
+        wires[l].label = {x, upper.bottom() + 16};
+        wires[l].labelled = true;
+    }
+    for (const std::uint32_t l : tree_.cpu_links) place_cpu_link(l);
+    for (const std::uint32_t l : tree_.nvlinks) {
+        const link& each = m_.links[l];
+        const node_index gpu = each.a == hub_ ? each.b : each.a;
+        if (hub_ == no_node || (each.a != hub_ && each.b != hub_) || !boxes[gpu.value].drawn) continue;
+        const layout_box &box = boxes[gpu.value], &bar = hub_bars[row_of_[gpu.value]];
+        layout_wire& wire = wires[l];
+        wire.shape = layout_wire::form::vertical;
+        wire.first = gpu;
+        wire.points[0] = {box.middle(), box.bottom()};
+        wire.points[1] = {box.middle(), bar.y};
+        wire.label = {box.middle(), bar.y - (size_.hub_gap - size_.pad) / 2 - 1};
+        wire.labelled = true;
+    }
+    place_curves();
+}
+
+inline void machine_layout::place_cpu_link(std::uint32_t l) {
+    const link& each = m_.links[l];
+    const std::size_t from = card_of(each.a), to = card_of(each.b);
+    if (from >= cards.size() || to >= cards.size() || from == to) return;
+    const node_index left = from < to ? each.a : each.b, right = from < to ? each.b : each.a;
+    const layout_box &a = boxes[left.value], &b = boxes[right.value];
+    layout_wire& wire = wires[l];
+    wire.first = left;
+    wire.labelled = true;
+    if (std::max(from, to) - std::min(from, to) == 1 && a.y == b.y) {
+        wire.shape = layout_wire::form::horizontal;
+        wire.points[0] = {a.x + a.width, package_lane(left)};
+        wire.points[1] = {b.x, package_lane(right)};
+        wire.label = {(a.x + a.width + b.x) / 2, package_lane(left)};
+        return;
+    }
+    wire.shape = layout_wire::form::curve;
+    const layout_box &card = cards[std::min(from, to)], &other = cards[std::max(from, to)];
+    if (card.y != other.y) { // on different lines: along the left edge
+        const double edge = std::min(a.x, b.x) - 46;
+        wire.points[0] = {a.x, a.centre()};
+        wire.points[1] = {edge, a.centre() + 40};
+        wire.points[2] = {edge, b.centre() - 40};
+        wire.points[3] = {b.x, b.centre()};
+        wire.label = {a.x - 12, card.bottom() + 12};
+        return;
+    }
+    const double distance = card_distance(each, 0), height = 1.333 * (2 + 22 * distance);
+    const double spread = 7 * distance;
+    wire.points[0] = {card.middle() + card.width * 0.2 - spread, card.y};
+    wire.points[3] = {other.middle() - other.width * 0.2 + spread, other.y};
+    wire.points[1] = {wire.points[0].x, card.y - height};
+    wire.points[2] = {wire.points[3].x, other.y - height};
+    wire.label = {(wire.points[0].x + wire.points[3].x) / 2, std::min(card.y, other.y) - 0.75 * height};
+}
+
+/// Curves leave a GPU in the order of their other ends, so that those of one GPU do not cross each other.
+inline void machine_layout::place_curves() {
+    struct end {
+        std::uint32_t link;
+        double other, own;
+    };
+    std::vector<std::vector<end>> ends(m_.nodes.size());
+    for (const std::uint32_t l : tree_.nvlinks) {
+        const link& each = m_.links[l];
+        if (!joins_pair(each) || !boxes[each.a.value].drawn || !boxes[each.b.value].drawn) continue;
+        const double a = boxes[each.a.value].middle(), b = boxes[each.b.value].middle();
+        ends[each.a.value].push_back({l, b, a});
+        ends[each.b.value].push_back({l, a, b});
+        layout_wire& wire = wires[l];
+        wire.shape = layout_wire::form::curve;
+        wire.first = a <= b ? each.a : each.b;
+        wire.labelled = true;
+    }
+    for (std::uint32_t n = 0; n < m_.nodes.size(); ++n) {
+        auto& mine = ends[n];
+        const auto place = [](const end& e) { return e.other < e.own ? -1 / (e.own - e.other) : 1 / (e.other - e.own); };
+        std::sort(mine.begin(), mine.end(), [&](const end& a, const end& b) { return place(a) < place(b); });
+        for (std::size_t i = 0; i < mine.size(); ++i) {
+            const double count = static_cast<double>(mine.size());
+            const double step = std::min(15.0, (boxes[n].width - 16) / std::max(1.0, count - 1));
+            const double x = boxes[n].middle() + step * (static_cast<double>(i) - (count - 1) / 2);
+            layout_wire& wire = wires[mine[i].link];
+            const bool starts = wire.first == node_index{n};
+            wire.points[starts ? 0 : 3] = {x, boxes[n].bottom()};
+            wire.points[starts ? 1 : 2] = {x, boxes[n].bottom() + 4.0 / 3 * hanging_[mine[i].link]};
+        }
+    }
+    for (const std::uint32_t l : tree_.nvlinks)
+        if (wires[l].shape == layout_wire::form::curve)
+            wires[l].label = {(wires[l].points[0].x + wires[l].points[3].x) / 2,
+                              (wires[l].points[0].y + 3 * wires[l].points[1].y + 3 * wires[l].points[2].y +
+                               wires[l].points[3].y) / 8};
+}
+
+} // namespace detail
+BARELINK_END_NAMESPACE
