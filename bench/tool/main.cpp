@@ -25,6 +25,7 @@ int main(int argc, char** argv) {
     app.failure_message([](const CLI::App*, const CLI::Error&) { return std::string(); });
     tool::add_topology_command(app);
     tool::add_plan_command(app);
+    tool::add_copy_command(app);
     tool::add_machines_command(app);
     try {
         app.parse(argc, argv);

@@ -4,6 +4,7 @@
 
 #include <barelink/plan/planner.hpp>
 #include <barelink/report/explain.hpp>
+#include <barelink/report/plan_svg.hpp>
 
 #include "commands.hpp"
 #include "json.hpp"
@@ -34,8 +35,9 @@ struct plan_options {
     bool explain = false;
 
     void run() const {
-        const barelink::machine m = machine.read();
+        const barelink::machine m = machine.read_with_gpu();
         const barelink::plan made = barelink::default_planner(m).make(transfer.read(m)).value();
+        if (!svg.empty()) write_file(svg, plan_svg(m, made));
         if (json) {
             auto out = plan_json(m, made);
             if (explain) out["explain"] = barelink::explain(m, made);

@@ -25,6 +25,8 @@ struct dma_path {
     /// The slowest link on it, GB/s, and the latencies added up, microseconds.
     double gb_s = 0;
     double latency_us = 0;
+    /// One bit for each hop, by its slot modulo 64: a quick first test of whether one path's links are among another's.
+    std::uint64_t hop_mask = 0;
 
     /// May a plan use it? `trust_unproved` is the caller's word for paths that only a query vouches for.
     [[nodiscard]] bool usable(bool trust_unproved = false) const noexcept {

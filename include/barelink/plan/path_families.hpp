@@ -3,6 +3,7 @@
 
 #include <concepts>
 #include <string_view>
+#include <vector>
 
 #include <barelink/plan/route_sink.hpp>
 
@@ -65,21 +66,24 @@ struct relay_path {
     static constexpr std::string_view name = "relay_path";
     static void propose(const machine& m, const demand& wanted, route_sink& sink) {
         if (wanted.relays.empty()) return sink.decline("no GPU may relay; allow some with request::relays");
+        const auto is_gpu = [&](node_index n) { return m.at(n).kind == node_kind::gpu; };
+        std::vector<node_index> memories; // where bytes may rest; NUMA nodes also as rings of pageable ends
+        for (std::uint32_t n = 0; n < m.nodes.size(); ++n)
+            if (sink.may_rest(node_index{n}) || m.nodes[n].kind == node_kind::memory) memories.push_back(node_index{n});
+
         bool any = false;
-        for (std::uint32_t n = 0; n < m.nodes.size(); ++n) {
-            const node_index first{n};
-            if (!m.nodes[n].is_memory()) continue;
-            const bool first_is_gpu = m.nodes[n].kind == node_kind::gpu;
-            if (wanted.from_pageable ? first_is_gpu : !sink.may_rest(first) || !sink.usable(wanted.from, first))
-                continue;
-            if (first_is_gpu && !wanted.to_pageable && !sink.pointless(wanted.from, first, wanted.to))
+        for (const node_index first : memories) {
+            const bool ring_first = wanted.from_pageable;
+            if (ring_first ? is_gpu(first) : !sink.may_rest(first) || !sink.usable(wanted.from, first)) continue;
+            if (is_gpu(first) && !wanted.to_pageable && !sink.pointless({wanted.from, first, wanted.to}))
                 any |= sink.add({first});
-            for (std::uint32_t s = 0; s < m.nodes.size(); ++s) {
-                const node_index second{s};
-                if (s == n || !m.nodes[s].is_memory() || (!first_is_gpu && m.nodes[s].kind != node_kind::gpu)) continue;
-                if (wanted.to_pageable ? m.nodes[s].kind == node_kind::gpu : !sink.may_rest(second)) continue;
-                if (!wanted.from_pageable && sink.pointless(wanted.from, first, second)) continue;
-                if (!wanted.to_pageable && sink.pointless(first, second, wanted.to)) continue;
+            for (const node_index second : memories) {
+                if (second == first || (!is_gpu(first) && !is_gpu(second))) continue;
+                const bool ring_second = wanted.to_pageable;
+                if (ring_second ? is_gpu(second) : !sink.may_rest(second) || !sink.usable(second, wanted.to)) continue;
+                if (!ring_first && sink.pointless({wanted.from, first, second})) continue;
+                if (!ring_second && sink.pointless({first, second, wanted.to})) continue;
+                if (!ring_first && !ring_second && sink.pointless({wanted.from, first, second, wanted.to})) continue;
                 any |= sink.add({first, second});
             }
         }

@@ -94,9 +94,9 @@ public:
         const dma_path* path = machine_.path(from, to);
         return path && path->usable(wanted_.trust_unproved) ? path : nullptr;
     }
-    /// True when going from `a` to `c` through `b` fills every link that the direct way from `a` to `c` fills: such a
-    /// detour can never add to what the wires allow.
-    [[nodiscard]] bool pointless(node_index a, node_index b, node_index c) const noexcept;
+    /// True when going along `stops` (two to four memories) fills every link that the direct way from the first to the last
+    /// fills: such a detour can never add to what the wires allow.
+    [[nodiscard]] bool pointless(std::initializer_list<node_index> stops) const noexcept;
 
     /// May bytes rest on this node on their way? GPUs must be allowed relays, host memory must be allowed at all.
     [[nodiscard]] bool may_rest(node_index n) const noexcept {
@@ -160,15 +160,23 @@ inline bool route_sink::add(std::span<const node_index> between) {
     return true;
 }
 
-inline bool route_sink::pointless(node_index a, node_index b, node_index c) const noexcept {
-    const dma_path* direct = usable(a, c);
-    const dma_path* in = usable(a, b);
-    const dma_path* out = usable(b, c);
-    if (!direct || !in || !out) return false;
+inline bool route_sink::pointless(std::initializer_list<node_index> stops) const noexcept {
+    const dma_path* direct = usable(*stops.begin(), *(stops.end() - 1));
+    if (!direct) return false;
+    std::array<const dma_path*, max_between + 1> legs{};
+    std::size_t count = 0;
+    std::uint64_t mask = 0;
+    for (const node_index* at = stops.begin(); at + 1 < stops.end() && count < legs.size(); ++at) {
+        const dma_path* path = usable(at[0], at[1]);
+        if (!path) return false;
+        mask |= path->hop_mask;
+        legs[count++] = path;
+    }
+    if ((direct->hop_mask & ~mask) != 0) return false;
     for (const link_direction hop : machine_.hops(*direct)) {
         bool filled = false;
-        for (const link_direction h : machine_.hops(*in)) filled |= h == hop;
-        for (const link_direction h : machine_.hops(*out)) filled |= h == hop;
+        for (std::size_t l = 0; l < count && !filled; ++l)
+            for (const link_direction other : machine_.hops(*legs[l])) filled |= other == hop;
         if (!filled) return false;
     }
     return true;

@@ -43,17 +43,16 @@ public:
     }
 
 private:
-    /// I/O is off by default. Bridges are all kept, because a switch shows by its ports, used or not; caches and cores do not
-    /// matter to copies.
+    /// I/O is off by default. Bridges are all kept, because a switch shows by its ports, used or not. Cores and inner caches do not
+    /// matter to copies; outer caches stay, because a NUMA node may be local to one.
     [[nodiscard]] static hwloc_topology with_filters() {
         hwloc_topology made;
         if (hwloc_topology_init(&made.handle_) != 0) {
             made.handle_ = nullptr;
             return made;
         }
-        (void)hwloc_topology_set_cache_types_filter(made.handle_, HWLOC_TYPE_FILTER_KEEP_NONE);
-        (void)hwloc_topology_set_icache_types_filter(made.handle_, HWLOC_TYPE_FILTER_KEEP_NONE);
-        (void)hwloc_topology_set_type_filter(made.handle_, HWLOC_OBJ_CORE, HWLOC_TYPE_FILTER_KEEP_NONE);
+        for (const hwloc_obj_type_t inner : {HWLOC_OBJ_CORE, HWLOC_OBJ_L1CACHE, HWLOC_OBJ_L2CACHE})
+            (void)hwloc_topology_set_type_filter(made.handle_, inner, HWLOC_TYPE_FILTER_KEEP_NONE);
         (void)hwloc_topology_set_type_filter(made.handle_, HWLOC_OBJ_BRIDGE, HWLOC_TYPE_FILTER_KEEP_ALL);
         (void)hwloc_topology_set_type_filter(made.handle_, HWLOC_OBJ_PCI_DEVICE, HWLOC_TYPE_FILTER_KEEP_IMPORTANT);
         (void)hwloc_topology_set_type_filter(made.handle_, HWLOC_OBJ_OS_DEVICE, HWLOC_TYPE_FILTER_KEEP_IMPORTANT);

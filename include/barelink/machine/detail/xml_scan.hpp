@@ -1,6 +1,6 @@
 // A first look at an XML file from anywhere: is it one of ours, whole, and of sane proportions? Nothing reaches hwloc or pugixml
-// before it has passed here. What passes is written out again in one plain form, because hwloc's own parser takes no comments,
-// no single quotes and no carriage returns, while libxml2 takes them all.
+// before it has passed here. What passes is written out again in one plain form, less what barelink does not use, because hwloc's
+// own parser takes no comments, no single quotes and no carriage returns, while libxml2 takes them all.
 #pragma once
 
 #include <cstddef>
@@ -55,6 +55,14 @@ public:
     [[nodiscard]] result<scanned_xml> run();
 
 private:
+    /// `opened`: left out itself, its children kept.
+    enum class fate : unsigned char { kept, opened, dropped };
+    struct opened {
+        std::string_view element;
+        fate decided;
+    };
+    static constexpr const char* cut_off = "ends in the middle of an element: it was cut off; copy it again";
+
     [[nodiscard]] error refuse(const char* what, errc code = errc::parse) const {
         return error(code, text::join({name_, " ", what})).about(name_);
     }
@@ -82,6 +90,9 @@ private:
     status scan_closing();
     status scan_opening();
     status scan_attribute(std::string_view element);
+    [[nodiscard]] fate fate_of(std::string_view element) const;
+    [[nodiscard]] static bool known_entity(std::string_view rest);
+    void write_element(std::string_view element, bool closed);
     status check_root(std::string_view element);
     status check_attribute(std::string_view element, std::string_view attribute, std::string_view value);
     [[nodiscard]] static bool above(std::string_view digits, std::size_t limit);
@@ -89,7 +100,8 @@ private:
     std::string_view in_;
     const char* name_;
     std::size_t pos_ = 0;
-    std::vector<std::string_view> open_;
+    std::vector<opened> open_;
+    std::size_t muted_ = 0; ///< elements around this one that are not written out
     std::size_t elements_ = 0, objects_ = 0;
     bool root_seen_ = false, numbered_ = false;
     std::string_view version_;
@@ -116,7 +128,7 @@ inline result<scanned_xml> xml_scanner::run() {
     while (pos_ < in_.size())
         if (status step = in_[pos_] == '<' ? scan_markup() : scan_content(); !step) return step.error();
     if (!root_seen_) return refuse("holds no element: it is not a machine's description");
-    if (!open_.empty()) return refuse("ends in the middle of an element: it was cut off; copy it again");
+    if (!open_.empty()) return refuse(cut_off);
     if (out_.format != machine_format::nccl_xml)
         if (const char* wrong = gate_.finish()) return refuse_topology(wrong);
     return std::move(out_);
@@ -134,7 +146,7 @@ inline status xml_scanner::scan_content() {
     }
     if (blank) return {};
     if (open_.empty()) return refuse("has text outside its elements: it is not a machine's description");
-    out_.text.append(in_.substr(first, pos_ - first));
+    if (open_.back().decided == fate::kept) out_.text.append(in_.substr(first, pos_ - first));
     return {};
 }
 
@@ -169,13 +181,15 @@ inline status xml_scanner::scan_closing() {
     pos_ += 2;
     const std::string_view element = take_name();
     skip_spaces();
-    if (pos_ == in_.size()) return refuse("ends in the middle of an element: it was cut off; copy it again");
-    if (in_[pos_] != '>' || open_.empty() || open_.back() != element)
+    if (pos_ == in_.size()) return refuse(cut_off);
+    if (in_[pos_] != '>' || open_.empty() || open_.back().element != element)
         return refuse("closes an element that is not open: it is damaged");
     ++pos_;
+    const fate decided = open_.back().decided;
     open_.pop_back();
     gate_.close(element);
-    out_.text.append("</").append(element).append(open_.empty() ? ">\n" : ">");
+    muted_ -= decided == fate::dropped;
+    if (decided == fate::kept) out_.text.append("</").append(element).append(open_.empty() ? ">\n" : ">");
     return {};
 }
 
@@ -192,15 +206,14 @@ inline status xml_scanner::scan_opening() {
     if (element == "object" && ++objects_ > max_xml_objects) return refuse("holds more than 32768 objects: no server does");
     numbered_ = false;
     attributes_.clear();
-    out_.text.append("<").append(element);
     for (;;) {
         skip_spaces();
-        if (pos_ == in_.size()) return refuse("ends in the middle of an element: it was cut off; copy it again");
+        if (pos_ == in_.size()) return refuse(cut_off);
         if (in_[pos_] == '>' || in_[pos_] == '/') break;
         if (status step = scan_attribute(element); !step) return step;
     }
     const bool closed = in_[pos_] == '/';
-    if (closed && !at("/>")) return refuse(pos_ + 1 == in_.size() ? "ends in the middle of an element: it was cut off" : "is not XML: a slash stands alone");
+    if (closed && !at("/>")) return refuse(pos_ + 1 == in_.size() ? cut_off : "is not XML: a slash stands alone");
     pos_ += closed ? 2 : 1;
     if (open_.empty()) {
         if (status step = check_root(element); !step) return step;
@@ -208,56 +221,110 @@ inline status xml_scanner::scan_opening() {
         if (const char* wrong = gate_.open(element, attributes_)) return refuse_topology(wrong);
         if (closed) gate_.close(element);
     }
-    if (!closed) open_.push_back(element);
-    out_.text.append(closed ? "/>" : ">");
-    if (open_.empty()) out_.text.append("\n");
+    const fate decided = muted_ > 0 ? fate::dropped : fate_of(element);
+    if (decided == fate::kept) write_element(element, closed);
+    if (closed) return {};
+    open_.push_back({element, decided});
+    muted_ += decided == fate::dropped;
     return {};
+}
+
+/// What copies do not depend on does not reach hwloc, which spends most of its time on it: CPUs, inner caches, huge page counts,
+/// what the maker says of slots. Only from format 2; hwloc rebuilds format 1 from all it has.
+inline xml_scanner::fate xml_scanner::fate_of(std::string_view element) const {
+    if (out_.format == machine_format::nccl_xml || out_.major < 2 || open_.empty()) return fate::kept;
+    const auto value_of = [&](std::string_view name) {
+        for (const xml_attribute& each : attributes_)
+            if (each.name == name) return each.value;
+        return std::string_view();
+    };
+    if (element == "object") {
+        const std::string_view type = value_of("type");
+        if (type == "PU" || type == "Misc") return fate::dropped;
+        for (const std::string_view inner : {"Core", "L1Cache", "L2Cache", "L1iCache", "L2iCache", "L3iCache"})
+            if (type == inner) return fate::opened;
+        if (type != "PCIDev") return fate::kept;
+        // Bridges of other buses, sensors, serial ports: not what hwloc calls important, and dropped before it looks.
+        const std::string_view base = value_of("pci_type").substr(0, 2);
+        for (const std::string_view junk : {"04", "05", "07", "08", "09", "0a", "0d", "0e", "10", "11", "13"})
+            if (base == junk) return fate::dropped;
+        return fate::kept;
+    }
+    if (element == "info") {
+        const std::string_view name = value_of("name");
+        for (const std::string_view used : {"Barelink", "CPU", "DMI", "Hypervisor", "Architecture", "PlatformModel", "PCIDevice",
+                                            "PCIBusID", "GPUModel", "CUDAGlobal", "RSMIVRAM", "OpenCLGlobal"})
+            if (name.substr(0, used.size()) == used) return fate::kept;
+        return fate::dropped;
+    }
+    return element == "page_type" || element == "support" || element == "cpukind" || element == "userdata" ? fate::dropped
+                                                                                                        : fate::kept;
+}
+
+inline void xml_scanner::write_element(std::string_view element, bool closed) {
+    std::string& out = out_.text;
+    out.append("<").append(element);
+    for (const xml_attribute& each : attributes_) {
+        out.append(" ").append(each.name).append("=\"");
+        std::size_t plain = 0;
+        for (std::size_t i = 0; i < each.value.size(); ++i) {
+            const char c = each.value[i];
+            if (c != '"' && c != '>' && c != '&' && !(space(c) && c != ' ')) continue;
+            out.append(each.value.substr(plain, i - plain));
+            plain = i + 1;
+            if (c == '"')
+                out.append("&quot;");
+            else if (c == '>')
+                out.append("&gt;");
+            else if (c != '&')
+                out += ' ';
+            else if (each.value.substr(i, 6) == "&apos;") {
+                out += '\'';
+                plain = i + 6;
+            } else
+                out += '&';
+        }
+        out.append(each.value.substr(plain)).append("\"");
+    }
+    out.append(closed ? "/>" : ">");
+    if (open_.empty()) out.append("\n");
 }
 
 inline status xml_scanner::scan_attribute(std::string_view element) {
     const std::string_view attribute = take_name();
     skip_spaces();
     if (attribute.empty() || pos_ == in_.size() || in_[pos_] != '=')
-        return refuse(pos_ == in_.size() ? "ends in the middle of an element: it was cut off; copy it again"
-                                         : "is not XML: an attribute has no value");
+        return refuse(pos_ == in_.size() ? cut_off : "is not XML: an attribute has no value");
     ++pos_;
     skip_spaces();
-    if (pos_ == in_.size()) return refuse("ends in the middle of an element: it was cut off; copy it again");
+    if (pos_ == in_.size()) return refuse(cut_off);
     const char quote = in_[pos_];
     if (quote != '"' && quote != '\'') return refuse("is not XML: an attribute's value has no quotes");
     const std::size_t first = ++pos_;
-    out_.text.append(" ").append(attribute).append("=\"");
     for (; pos_ < in_.size() && in_[pos_] != quote; ++pos_) {
         const char c = in_[pos_];
         if (c == '<') return refuse("is not XML: a quote is not closed");
         if (static_cast<unsigned char>(c) < 0x20 && !space(c)) return refuse("holds binary data: it is not XML");
-        if (c == '&') {
-            const std::string_view rest = in_.substr(pos_, 12);
-            bool known = rest.substr(0, 2) == "&#";
-            for (const std::string_view entity : {"&lt;", "&gt;", "&amp;", "&quot;", "&apos;"})
-                known = known || rest.substr(0, entity.size()) == entity;
-            if (!known || rest.find(';') == std::string_view::npos)
-                return refuse("uses an entity that it does not define: it is not read");
-            if (rest.substr(0, 6) == "&apos;") {
-                out_.text += '\'';
-                pos_ += 5;
-                continue;
-            }
-        }
-        if (c == '"')
-            out_.text.append("&quot;");
-        else if (c == '>')
-            out_.text.append("&gt;");
-        else
-            out_.text += space(c) ? ' ' : c;
+        if (c == '&' && !known_entity(in_.substr(pos_, 12))) return refuse("uses an entity that it does not define: it is not read");
     }
-    if (pos_ == in_.size()) return refuse("ends in the middle of an element: it was cut off; copy it again");
+    if (pos_ == in_.size()) return refuse(cut_off);
     const std::string_view value = in_.substr(first, pos_ - first);
     ++pos_;
-    out_.text += '"';
     if (open_.empty() && attribute == "version") version_ = value;
     attributes_.push_back({attribute, value});
     return check_attribute(element, attribute, value);
+}
+
+/// One of XML's own five, or a printable character by number.
+inline bool xml_scanner::known_entity(std::string_view rest) {
+    for (const std::string_view entity : {"&lt;", "&gt;", "&amp;", "&quot;", "&apos;"})
+        if (rest.substr(0, entity.size()) == entity) return true;
+    if (rest.substr(0, 2) != "&#") return false;
+    std::size_t at = 2;
+    while (at < rest.size() && ((rest[at] >= '0' && rest[at] <= '9') || (rest[at] | 0x20) == 'x' ||
+                                ((rest[at] | 0x20) >= 'a' && (rest[at] | 0x20) <= 'f')))
+        ++at;
+    return at > 2 && at < rest.size() && rest[at] == ';';
 }
 
 inline bool xml_scanner::above(std::string_view digits, std::size_t limit) {

@@ -13,7 +13,7 @@ namespace detail {
 /// maximise sum of profit * x  subject to  A x <= b,  x >= 0,  b >= 0.
 ///
 /// Revised primal simplex with an explicit inverse: starts from the slack basis, which is feasible because b >= 0, so there
-/// is no first phase. Dantzig's rule with ties to the earlier column (callers put shorter routes first), Bland's rule after a
+/// is no first phase. Dantzig's rule within a block of columns, Bland's rule after a
 /// run of degenerate steps, so it ends. Sizes: tens of rows for a server, a few hundred for a rack. Rows of the inverse that a
 /// step does not touch are skipped: the bases of these problems are nearly triangular and stay sparse.
 class packing_lp {
@@ -47,6 +47,7 @@ public:
 
 private:
     static constexpr double tolerance = 1e-9;
+    static constexpr std::size_t block = 64; ///< columns priced at a time
 
     [[nodiscard]] std::size_t columns() const noexcept { return profit_.size(); }
     [[nodiscard]] std::size_t rows() const noexcept { return b_.size(); }
@@ -54,7 +55,7 @@ private:
         return column + 1 < columns() ? first_[column + 1] : row_.size();
     }
     [[nodiscard]] double reduced_profit(std::size_t column) const noexcept;
-    [[nodiscard]] std::size_t entering(bool bland) const noexcept;
+    [[nodiscard]] std::size_t entering(bool bland);
     void direction_of(std::size_t column);
     [[nodiscard]] std::size_t leaving(bool bland) const noexcept;
     void pivot(std::size_t column, std::size_t row);
@@ -68,6 +69,7 @@ private:
     std::vector<std::size_t> basis_; ///< column, or columns() + row for a slack
     std::vector<bool> in_basis_;
     double objective_ = 0;
+    std::size_t next_priced_ = 0;
     std::uint32_t iterations_ = 0;
 };
 
@@ -78,17 +80,27 @@ inline double packing_lp::reduced_profit(std::size_t column) const noexcept {
     return reduced;
 }
 
-inline std::size_t packing_lp::entering(bool bland) const noexcept {
+inline std::size_t packing_lp::entering(bool bland) {
     const std::size_t all = columns() + rows();
     std::size_t best = all;
     double best_reduced = tolerance;
-    for (std::size_t column = 0; column < all; ++column) {
-        if (in_basis_[column]) continue;
+    const auto consider = [&](std::size_t column) {
+        if (in_basis_[column]) return;
         const double reduced = reduced_profit(column);
-        if (reduced <= best_reduced) continue;
+        if (reduced <= best_reduced) return;
         best = column;
-        if (bland) break;
         best_reduced = reduced + tolerance;
+    };
+    if (bland) {
+        for (std::size_t column = 0; column < all && best == all; ++column) consider(column);
+        return best;
+    }
+    // Partial pricing: a block of columns at a time, from where the last search ended.
+    for (std::size_t seen = 0; seen < all && best == all;) {
+        const std::size_t end = next_priced_ + block < all ? next_priced_ + block : all;
+        for (std::size_t column = next_priced_; column < end; ++column) consider(column);
+        seen += end - next_priced_;
+        next_priced_ = end == all ? 0 : end;
     }
     return best;
 }
