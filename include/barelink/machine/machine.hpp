@@ -1,6 +1,7 @@
 // The machine as a value: nodes, links, and the DMA paths between its memories.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <span>
 #include <string>
@@ -12,6 +13,24 @@
 #include <barelink/machine/node.hpp>
 
 BARELINK_BEGIN_NAMESPACE
+
+/// One bit for each hop, by its slot modulo 256: whether one path's links are among others' in four words. Exact on machines
+/// of up to 128 links, a first test on larger ones.
+struct hop_set {
+    std::array<std::uint64_t, 4> words{};
+
+    constexpr void insert(link_direction hop) noexcept { words[hop.slot() / 64 % 4] |= 1ull << (hop.slot() % 64); }
+    constexpr void insert(const hop_set& other) noexcept {
+        for (std::size_t w = 0; w < words.size(); ++w) words[w] |= other.words[w];
+    }
+    [[nodiscard]] constexpr bool covers(const hop_set& other) const noexcept {
+        std::uint64_t missing = 0;
+        for (std::size_t w = 0; w < words.size(); ++w) missing |= other.words[w] & ~words[w];
+        return missing == 0;
+    }
+    static constexpr std::size_t exact_links = 128;
+    friend bool operator==(const hop_set&, const hop_set&) noexcept = default;
+};
 
 /// What one copy engine command uses: the directed links between two memories with no memory in between. Host memory and
 /// a GPU always have one. Two GPUs have one when the hardware joins them; `allowed` and `proof` say whether it may be used.
@@ -25,8 +44,7 @@ struct dma_path {
     /// The slowest link on it, GB/s, and the latencies added up, microseconds.
     double gb_s = 0;
     double latency_us = 0;
-    /// One bit for each hop, by its slot modulo 64: a quick first test of whether one path's links are among another's.
-    std::uint64_t hop_mask = 0;
+    hop_set hop_bits;
 
     /// May a plan use it? `trust_unproved` is the caller's word for paths that only a query vouches for.
     [[nodiscard]] bool usable(bool trust_unproved = false) const noexcept {

@@ -165,14 +165,15 @@ inline bool route_sink::pointless(std::initializer_list<node_index> stops) const
     if (!direct) return false;
     std::array<const dma_path*, max_between + 1> legs{};
     std::size_t count = 0;
-    std::uint64_t mask = 0;
+    hop_set filled_by_legs;
     for (const node_index* at = stops.begin(); at + 1 < stops.end() && count < legs.size(); ++at) {
         const dma_path* path = usable(at[0], at[1]);
         if (!path) return false;
-        mask |= path->hop_mask;
+        filled_by_legs.insert(path->hop_bits);
         legs[count++] = path;
     }
-    if ((direct->hop_mask & ~mask) != 0) return false;
+    if (!filled_by_legs.covers(direct->hop_bits)) return false;
+    if (machine_.links.size() <= hop_set::exact_links) return true;
     for (const link_direction hop : machine_.hops(*direct)) {
         bool filled = false;
         for (std::size_t l = 0; l < count && !filled; ++l)

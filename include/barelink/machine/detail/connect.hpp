@@ -109,7 +109,7 @@ inline void machine::connect() {
             const bool host_and_gpu = (nodes[f].kind == node_kind::gpu) != (nodes[t].kind == node_kind::gpu);
             if (f == t || !nodes[t].is_memory() || (!peers && !host_and_gpu)) continue;
 
-            dma_path path{from, to, static_cast<std::uint32_t>(hops_.size()), 0, true, delivery::proved, 0, 0, 0};
+            dma_path path{from, to, static_cast<std::uint32_t>(hops_.size()), 0, true, delivery::proved, 0, 0, {}};
             if (peers) {
                 const bool nvlink = detail::append_nvlink_hops(*this, edges, from, to, hops_);
                 const peer_grant* granted = nullptr;
@@ -127,7 +127,7 @@ inline void machine::connect() {
             for (const link_direction hop : hops(path)) {
                 path.gb_s = path.gb_s == 0 || gb_s(hop) < path.gb_s ? gb_s(hop) : path.gb_s;
                 path.latency_us += at(hop.link).latency_us;
-                path.hop_mask |= 1ull << (hop.slot() % 64);
+                path.hop_bits.insert(hop);
             }
             path_table_[f * nodes.size() + t] = static_cast<std::int32_t>(paths_.size());
             paths_.push_back(path);

@@ -32,12 +32,15 @@ namespace detail {
         std::fclose(file);
         return error(errc::io, text::join({path, " is a directory: give a file in it"})).about(path);
     }
+    // One block of the file's size, when it has one; pipes and devices come in pieces.
     std::string bytes;
-    char block[65536];
-    while (bytes.size() <= limit) {
-        const std::size_t got = std::fread(block, 1, sizeof block, file);
-        bytes.append(block, got);
-        if (got < sizeof block) break;
+    const bool sized = S_ISREG(about.st_mode) && about.st_size > 0;
+    const std::size_t block = sized && static_cast<std::size_t>(about.st_size) < limit ? static_cast<std::size_t>(about.st_size) + 1
+                                                                                 : std::size_t{1} << 20;
+    for (std::size_t done = 0, got = block; got == block && done <= limit; done += got) {
+        bytes.resize(done + block);
+        got = std::fread(bytes.data() + done, 1, block, file);
+        if (got < block) bytes.resize(done + got);
     }
     const int native = errno;
     const bool failed = std::ferror(file) != 0;

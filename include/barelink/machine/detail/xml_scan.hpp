@@ -48,6 +48,17 @@ struct scanned_xml {
     std::string text; ///< the document without prologue and comments
 };
 
+/// Characters of an attribute's value that need a look: quotes, `<`, `&` and control characters.
+struct noteworthy_characters {
+    bool are[256] = {};
+    constexpr noteworthy_characters() {
+        for (int c = 0; c < 0x20; ++c) are[c] = true;
+        for (const char c : {'"', '\'', '<', '&'}) are[static_cast<unsigned char>(c)] = true;
+    }
+    constexpr bool operator[](unsigned char c) const { return are[c]; }
+};
+inline constexpr noteworthy_characters noteworthy;
+
 class xml_scanner {
 public:
     xml_scanner(const char* data, std::size_t size, const char* name) : in_(data ? data : "", data ? size : 0), name_(name) {}
@@ -301,7 +312,9 @@ inline status xml_scanner::scan_attribute(std::string_view element) {
     const char quote = in_[pos_];
     if (quote != '"' && quote != '\'') return refuse("is not XML: an attribute's value has no quotes");
     const std::size_t first = ++pos_;
-    for (; pos_ < in_.size() && in_[pos_] != quote; ++pos_) {
+    for (;; ++pos_) {
+        while (pos_ < in_.size() && !noteworthy[static_cast<unsigned char>(in_[pos_])]) ++pos_;
+        if (pos_ == in_.size() || in_[pos_] == quote) break;
         const char c = in_[pos_];
         if (c == '<') return refuse("is not XML: a quote is not closed");
         if (static_cast<unsigned char>(c) < 0x20 && !space(c)) return refuse("holds binary data: it is not XML");

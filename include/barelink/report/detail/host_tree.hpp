@@ -12,8 +12,8 @@ namespace detail {
 
 inline constexpr std::uint32_t no_link = 0xffffffffu;
 
-/// Every node hangs below the node that reaches it from a package in the fewest links, over the widest link. NVSwitches are
-/// not in it; a node without a link to any package is a root of its own.
+/// Every node hangs below the node that reaches it from a package in the fewest links, over the widest link; C2C counts only for
+/// nodes that PCIe does not reach. NVSwitches are not in it; a node without a link to any package is a root of its own.
 struct host_tree {
     struct place {
         node_index above = no_node;
@@ -36,7 +36,8 @@ struct host_tree {
             layer.push_back(package);
             places[package.value].seen = true;
         }
-        grow(m, layer);
+        grow(m, layer, false);
+        grow(m, layer, true);
         // What no package reaches: its topmost node becomes a root, ports and switches before the GPUs below them.
         for (const node_kind kind : {node_kind::root_port, node_kind::pcie_switch, node_kind::memory, node_kind::gpu,
                                      node_kind::nic, node_kind::disk})
@@ -45,7 +46,7 @@ struct host_tree {
                 roots.push_back(n);
                 places[n.value].seen = true;
                 layer.assign(1, n);
-                grow(m, layer);
+                grow(m, layer, true);
             }
         hang(m);
     }
@@ -77,13 +78,13 @@ private:
                m.at(l.b).kind != node_kind::nvswitch;
     }
 
-    void grow(const machine& m, std::vector<node_index> layer) {
+    void grow(const machine& m, std::vector<node_index> layer, bool over_c2c) {
         std::vector<node_index> next;
         for (std::uint32_t level = 1; !layer.empty(); ++level, layer.swap(next)) {
             next.clear();
             for (std::uint32_t l = 0; l < m.links.size(); ++l) {
                 const link& each = m.links[l];
-                if (!is_tree_link(m, each)) continue;
+                if (!is_tree_link(m, each) || (each.kind == link_kind::c2c && !over_c2c)) continue;
                 for (const node_index from : layer) {
                     if (each.a != from && each.b != from) continue;
                     const node_index to = each.a == from ? each.b : each.a;

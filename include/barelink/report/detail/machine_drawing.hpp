@@ -128,7 +128,8 @@ inline void machine_drawing::rate_label(std::uint32_t l) {
     const bool from_a = w.first == each.a;
     const std::string there = format_rate(each.gb_s(!from_a)), back = format_rate(each.gb_s(from_a));
     const bool sideways = w.shape != layout_wire::form::vertical;
-    std::vector<std::string> lines{there};
+    const std::uint32_t group = std::max(layout_.group_size[each.a.value], layout_.group_size[each.b.value]);
+    std::vector<std::string> lines{group > 1 ? fmt::format("{} \u00d7 {}", group, there) : there};
     if (there != back) lines = {(sideways ? "\u2192 " : "\u2193 ") + there, (sideways ? "\u2190 " : "\u2191 ") + back};
     const std::string ground = std::string(on_card(w.label) ? "pill-card" : "pill") +
                                (each.source == evidence::measured ? " pill-measured"
@@ -172,14 +173,17 @@ inline void machine_drawing::box(node_index n, const std::string& extra_class, c
     } else if (there.kind == node_kind::gpu) {
         svg_.text(b.middle(), b.y + 17, there.id(), "mid b");
         std::string name = there.name.empty() ? "GPU" : short_name(there.name);
-        for (std::size_t end; text_pixels(name, 9.5) > b.width - 4 && (end = name.find_last_of("- ")) != std::string::npos;)
+        for (std::size_t end; text_pixels(name, 9.5) > b.width - 4 && (end = name.find_last_of("- :")) != std::string::npos;)
             name.erase(end);
         svg_.text(b.middle(), b.y + 31, text_cut(name, b.width - 4, 9.5), "mid s");
         const std::string third = !third_line.empty() ? third_line : !there.cuda ? "not CUDA" : to_string(there.pci);
         svg_.text(b.middle(), b.y + 43.5, text_cut(third, b.width - 4, 8.5), third_line.empty() ? "mid xs m" : "mid xs b");
     } else if (there.kind == node_kind::nic || there.kind == node_kind::disk) {
-        svg_.text(b.middle(), b.centre(), there.id(), "mid s b");
-        svg_.text(b.middle(), b.centre() + 12, text_cut(short_name(there.name), b.width - 4, 8.5), "mid xs m");
+        const std::uint32_t group = layout_.group_size[n.value];
+        const std::string what = there.kind == node_kind::nic ? "NICs" : "disks";
+        svg_.text(b.middle(), b.centre(), group > 1 ? fmt::format("{} {}", group, what) : there.id(), "mid s b");
+        svg_.text(b.middle(), b.centre() + 12,
+                  text_cut(group > 1 ? "from " + there.id() : short_name(there.name), b.width - 4, 8.5), "mid xs m");
     } else {
         svg_.text(b.middle(), b.centre() + 3.5, there.id(), "mid s m");
     }
@@ -221,6 +225,8 @@ inline double machine_drawing::legend(double y) {
     if (read || measured)
         frames += fmt::format(" ({}{}{})", measured ? "bold in a dark frame: measured" : "", measured && read ? "; " : "",
                               read ? "framed: read from the machine; no frame: assumed" : "no frame: assumed");
+    if (layout_.cpu_links_left_out > 0)
+        frames += fmt::format(". {} more links between packages are not drawn", layout_.cpu_links_left_out);
     svg_.text(26, y + 88, frames, "m");
     return y + 104;
 }

@@ -38,7 +38,7 @@ struct layout_sizes {
     double link_gap = 46, bare_gap = 18, hub_gap = 60, package_gap = 74, pad = 14, margin = 26, head = 70;
     double package_text = 0; ///< of a package's height, what its name takes at the top; 0 writes it beside
     double hub_text = 0;     ///< the same at the bottom of the NVSwitch
-    double widest = 1700;    ///< of a line of packages
+    double widest = 1800;    ///< of a line of packages
     double widest_rack = 2600;
 };
 
@@ -48,6 +48,7 @@ public:
         : m_(m), tree_(tree), size_(sizes), boxes(m.nodes.size()), wires(m.links.size()), row_of_(m.nodes.size()),
           hanging_(m.links.size(), 40.0) {
         hub_ = m.count(node_kind::nvswitch) > 0 ? m.all(node_kind::nvswitch).front() : no_node;
+        group_alike();
         measure_levels();
         place_rows();
         place_links();
@@ -64,8 +65,10 @@ public:
     std::vector<layout_box> cards;      ///< one per root of the tree
     std::vector<layout_box> hub_bars;   ///< the NVSwitch: one bar for each line of packages
     layout_box spine;                   ///< joins them when there is more than one
+    std::vector<std::uint32_t> group_size; ///< per node: 1, the number it stands for, or 0 when another stands for it
     double width = 0, bottom = 0;
     double gpu_width = 0;
+    std::size_t cpu_links_left_out = 0; ///< too many to draw
 
     [[nodiscard]] const layout_sizes& sizes() const noexcept { return size_; }
     /// Which line of packages a node is in.
@@ -85,6 +88,27 @@ private:
     }
     [[nodiscard]] double leaf_width(node_kind kind) const noexcept { return kind == node_kind::gpu ? gpu_width : 68; }
     [[nodiscard]] double memory_width() const noexcept { return 92; }
+
+    /// Three or more NICs, or disks, side by side at one rate are one box.
+    void group_alike() {
+        group_size.assign(m_.nodes.size(), 1);
+        for (const host_tree::place& place : tree_.places)
+            for (std::size_t i = 0; i < place.below.size(); ++i) {
+                const node_index first = place.below[i];
+                const node_kind kind = m_.at(first).kind;
+                if ((kind != node_kind::nic && kind != node_kind::disk) || group_size[first.value] != 1) continue;
+                std::vector<node_index> alike{first};
+                for (std::size_t j = i + 1; j < place.below.size(); ++j) {
+                    const node_index other = place.below[j];
+                    const link &a = m_.links[tree_.at(first).link], &b = m_.links[tree_.at(other).link];
+                    if (m_.at(other).kind == kind && a.gb_s_ab == b.gb_s_ab && a.gb_s_ba == b.gb_s_ba && a.source == b.source)
+                        alike.push_back(other);
+                }
+                if (alike.size() < 3) continue;
+                for (const node_index each : alike) group_size[each.value] = 0;
+                group_size[first.value] = static_cast<std::uint32_t>(alike.size());
+            }
+    }
 
     /// The line of the picture that a node belongs on: packages 0, leaves last.
     [[nodiscard]] std::uint32_t line_of(node_index n) const noexcept {
@@ -137,6 +161,7 @@ private:
     }
 
     [[nodiscard]] double width_of(node_index n) const {
+        if (group_size[n.value] == 0) return 0;
         if (is_leaf(m_.at(n).kind)) return leaf_width(m_.at(n).kind);
         double sum = 0;
         for (const node_index child : tree_.at(n).below) sum += width_of(child);
@@ -158,18 +183,20 @@ private:
         }
         double sum = 0;
         for (const node_index child : tree_.at(n).below) sum += width_of(child);
-        double at = x + (wide - sum) / 2, first = x + wide / 2, last = first;
+        double at = x + (wide - sum) / 2, first = sum > 0 ? x + wide : x + wide / 2, last = x + wide / 2;
         for (const node_index child : tree_.at(n).below) {
             const double child_wide = width_of(child);
+            if (child_wide <= 0) continue;
             place_tree(child, at, child_wide, top);
             const double middle = boxes[child.value].middle();
-            if (child == tree_.at(n).below.front()) first = middle;
+            first = std::min(first, middle);
             last = middle;
             at += child_wide;
         }
         const bool package = kind == node_kind::package;
-        box.x = package ? x + size_.pad : first - 34;
-        box.width = package ? wide - 2 * size_.pad : last - first + 68;
+        const double rim = last > first ? 28 : 34;
+        box.x = package ? x + size_.pad : first - rim;
+        box.width = package ? wide - 2 * size_.pad : last - first + 2 * rim;
         box.height = package ? size_.package_height : size_.switch_height;
     }
 
@@ -206,7 +233,7 @@ private:
             for (std::size_t i = first; i < std::min(first + per_row, wide.size()); ++i) line += wide[i] + size_.package_gap;
             width = std::max({width, line, 620.0});
         }
-        double top = size_.head + arch_height(per_row);
+        double top = size_.head + arch_height();
         for (std::size_t first = 0; first < wide.size(); first += per_row) {
             const std::size_t last = std::min(first + per_row, wide.size());
             double line = -size_.package_gap;
@@ -227,7 +254,7 @@ private:
                 below += size_.hub_height;
             }
             bottom = below;
-            top = below + 34 + arch_height(per_row);
+            top = below + 34 + arch_height();
         }
         if (hub_bars.size() > 1) {
             width += 34;
@@ -238,11 +265,11 @@ private:
     }
 
     /// Room above the cards for links between packages that are not neighbours.
-    [[nodiscard]] double arch_height(std::size_t per_row) const {
+    [[nodiscard]] double arch_height() const {
         double most = 0;
         for (const std::uint32_t l : tree_.cpu_links) {
-            const double distance = card_distance(m_.links[l], per_row);
-            if (distance > 1) most = std::max(most, 14 + 22 * distance);
+            const double distance = card_distance(m_.links[l]);
+            if (distance > 1 && tree_.cpu_links.size() <= most_cpu_links) most = std::max(most, 14 + 22 * distance);
         }
         return most;
     }
@@ -250,7 +277,7 @@ private:
         const node_index root = tree_.root_of(n);
         return static_cast<std::size_t>(std::find(tree_.roots.begin(), tree_.roots.end(), root) - tree_.roots.begin());
     }
-    [[nodiscard]] double card_distance(const link& l, std::size_t) const noexcept {
+    [[nodiscard]] double card_distance(const link& l) const noexcept {
         const double a = static_cast<double>(card_of(l.a)), b = static_cast<double>(card_of(l.b));
         return a < b ? b - a : a - b;
     }
@@ -280,8 +307,8 @@ private:
             const auto a = std::find(gpus.begin(), gpus.end(), m_.links[l].a);
             const auto b = std::find(gpus.begin(), gpus.end(), m_.links[l].b);
             if (!joins_pair(m_.links[l]) || a == gpus.end() || b == gpus.end()) continue;
-            const auto [first, last] = std::minmax(a - gpus.begin(), b - gpus.begin());
-            spans.push_back({static_cast<std::size_t>(first), static_cast<std::size_t>(last), l});
+            spans.push_back({static_cast<std::size_t>(std::min(a, b) - gpus.begin()),
+                             static_cast<std::size_t>(std::max(a, b) - gpus.begin()), l});
         }
         double depth = 36;
         for (std::size_t distance = 1; distance < gpus.size(); ++distance) {
@@ -301,6 +328,9 @@ private:
         }
         return spans.empty() ? 0 : depth - 20;
     }
+
+    /// Above this, only those between neighbours are drawn.
+    static constexpr std::size_t most_cpu_links = 28;
 
     void place_links();
     void place_curves();
@@ -334,15 +364,16 @@ inline void machine_layout::place_links() {
         const node_index top = a_above ? each.a : each.b, end = a_above ? each.b : each.a;
         if (!boxes[top.value].drawn || !boxes[end.value].drawn || top == end) continue;
         const layout_box &upper = boxes[top.value], &lower = boxes[end.value];
-        const double x = std::clamp(lower.middle() + 0.32 * lower.width, upper.x + 6, upper.x + upper.width - 6);
+        const double x = std::clamp(lower.middle() + 0.4 * lower.width, upper.x + 6, upper.x + upper.width - 6);
         wires[l].shape = layout_wire::form::vertical;
         wires[l].first = top;
         wires[l].points[0] = {x, upper.bottom()};
-        wires[l].points[1] = {lower.middle() + 0.32 * lower.width, lower.y};
+        wires[l].points[1] = {lower.middle() + 0.4 * lower.width, lower.y};
         wires[l].label = {x, upper.bottom() + 16};
         wires[l].labelled = true;
     }
     for (const std::uint32_t l : tree_.cpu_links) place_cpu_link(l);
+    for (const std::uint32_t l : tree_.cpu_links) cpu_links_left_out += wires[l].shape == layout_wire::form::none;
     for (const std::uint32_t l : tree_.nvlinks) {
         const link& each = m_.links[l];
         const node_index gpu = each.a == hub_ ? each.b : each.a;
@@ -375,10 +406,14 @@ inline void machine_layout::place_cpu_link(std::uint32_t l) {
         wire.label = {(a.x + a.width + b.x) / 2, package_lane(left)};
         return;
     }
+    if (tree_.cpu_links.size() > most_cpu_links) {
+        wire.labelled = false;
+        return;
+    }
     wire.shape = layout_wire::form::curve;
     const layout_box &card = cards[std::min(from, to)], &other = cards[std::max(from, to)];
     if (card.y != other.y) { // on different lines: along the left edge
-        const double edge = std::min(a.x, b.x) - 46;
+        const double edge = std::min(a.x, b.x) - 36;
         wire.points[0] = {a.x, a.centre()};
         wire.points[1] = {edge, a.centre() + 40};
         wire.points[2] = {edge, b.centre() - 40};
@@ -386,7 +421,7 @@ inline void machine_layout::place_cpu_link(std::uint32_t l) {
         wire.label = {a.x - 12, card.bottom() + 12};
         return;
     }
-    const double distance = card_distance(each, 0), height = 1.333 * (2 + 22 * distance);
+    const double distance = card_distance(each), height = 1.333 * (2 + 22 * distance);
     const double spread = 7 * distance;
     wire.points[0] = {card.middle() + card.width * 0.2 - spread, card.y};
     wire.points[3] = {other.middle() - other.width * 0.2 + spread, other.y};
