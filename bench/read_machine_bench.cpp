@@ -2,8 +2,9 @@
 //
 //     read_machine_bench FILE.xml... [--rounds N]
 //
-// Both are timed in turn, so that a busy machine slows both; medians are compared. hwloc loads with the same I/O filters, from
-// memory, as barelink does, and keeps caches and cores, as its users do.
+// Both are timed in turn, so that a busy machine slows both; medians are compared. hwloc loads with the same I/O filters. Two ratios
+// are printed: to hwloc_topology_load alone, which finds the file already parsed, and to all that hwloc needs to load a file, which
+// decides the exit status.
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
@@ -63,9 +64,11 @@ bool compare(const char* path, int rounds) {
         read_us.push_back(us);
     }
     const double loading = median(load_us), whole = median(whole_us), reading = median(read_us);
-    std::printf("%-60s hwloc_topology_load %8.0f us, with open and close %8.0f us, read_hwloc_xml %8.0f us: %.2f times load\n",
-                path, loading, whole, reading, reading / loading);
-    return reading <= 2 * loading;
+    std::printf("%-60s hwloc_topology_load %6.0f us, with init, set_xml and destroy %6.0f us, read_hwloc_xml %6.0f us: "
+                "%.2f and "
+                "%.2f times\n",
+                path, loading, whole, reading, reading / loading, reading / whole);
+    return reading <= 2 * whole;
 }
 
 } // namespace

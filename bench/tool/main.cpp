@@ -36,7 +36,7 @@ int main(int argc, char** argv) {
         return 0;
     } catch (const CLI::ParseError& failure) {
         if (failure.get_exit_code() == 0) return app.exit(failure); // --help and --version
-        if (app.get_subcommands().empty() && argc > 1 && argv[1][0] != '-' && app.get_subcommand_no_throw(argv[1]) == nullptr) {
+        if (app.get_subcommands().empty() && argc > 1 && argv[1][0] != '-') {
             std::fprintf(stderr, "barelink: there is no command '%s'; see barelink --help\n", argv[1]);
             return 2;
         }

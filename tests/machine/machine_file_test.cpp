@@ -113,11 +113,21 @@ TEST_CASE("machines of odd shapes survive a file", "[machine][file]") {
 TEST_CASE("what a file cannot hold is refused, and nothing is written", "[machine][file]") {
     const test::temporary_folder folder;
     machine m = builtin::find("gh200").value();
-    SECTION("an infinite rate") { m.links[0].gb_s_ab = std::numeric_limits<double>::infinity(); }
-    SECTION("no number") { m.links[0].latency_us = std::nan(""); }
-    SECTION("a negative rate") { m.links[0].gb_s_ba = -1; }
-    SECTION("a link to nowhere") { m.links[0].b = node_index{99}; }
-    SECTION("links changed without connect") { m.links[0].gb_s_ab = 1; }
+    SECTION("an infinite rate") {
+        m.links[0].gb_s_ab = std::numeric_limits<double>::infinity();
+    }
+    SECTION("no number") {
+        m.links[0].latency_us = std::nan("");
+    }
+    SECTION("a negative rate") {
+        m.links[0].gb_s_ba = -1;
+    }
+    SECTION("a link to nowhere") {
+        m.links[0].b = node_index{99};
+    }
+    SECTION("links changed without connect") {
+        m.links[0].gb_s_ab = 1;
+    }
     const status saved = save_machine(m, folder / "bad.xml");
     REQUIRE_FALSE(saved);
     CHECK(saved.error().code() == errc::invalid_argument);
@@ -150,7 +160,8 @@ TEST_CASE("hwloc itself accepts the file, and sees tree and matrices", "[machine
     CHECK(hwloc_get_nbobjs_by_type(topology, HWLOC_OBJ_PACKAGE) == 1);
     CHECK(hwloc_get_nbobjs_by_type(topology, HWLOC_OBJ_NUMANODE) == 1);
     CHECK(hwloc_get_nbobjs_by_type(topology, HWLOC_OBJ_PCI_DEVICE) == 4);
-    CHECK(hwloc_get_nbobjs_by_type(topology, HWLOC_OBJ_BRIDGE) == 6); // two of hwloc's host bridges, two ports, two switches
+    CHECK(hwloc_get_nbobjs_by_type(topology, HWLOC_OBJ_BRIDGE) ==
+          6); // two of hwloc's host bridges, two ports, two switches
     hwloc_distances_s* matrix = nullptr;
     unsigned count = 1;
     REQUIRE(hwloc_distances_get_by_name(topology, "BarelinkBandwidth", &count, &matrix, 0) == 0);
@@ -188,7 +199,8 @@ TEST_CASE("a damaged machine file is one error", "[machine][file]") {
     };
     const auto version = changed("\"BarelinkMachineFile\" value=\"1 ", "\"BarelinkMachineFile\" value=\"2 ");
     CHECK(version.find("another version") != std::string::npos);
-    CHECK(changed("BarelinkMachineFile\" value=\"1 ", "BarelinkMachineFile\" value=\"1 9999999 ").find("damaged") != std::string::npos);
+    CHECK(changed("BarelinkMachineFile\" value=\"1 ", "BarelinkMachineFile\" value=\"1 9999999 ").find("damaged") !=
+          std::string::npos);
     CHECK(changed("value=\"dram 1 0 ", "value=\"dram 1 99 ").find("damaged") != std::string::npos);
     CHECK(changed("value=\"dram 1 0 ", "value=\"wire 1 0 ").find("damaged") != std::string::npos);
     CHECK(changed("350 280", "nan 280").find("damaged") != std::string::npos);

@@ -91,14 +91,16 @@ TEST_CASE("clouds' files over captures of their machines", "[machine][merge][cap
         return;
     }
     SECTION("p4d: root buses become four switches of two GPUs and a NIC") {
-        const result<machine> merged = merge(read(folder + "/hwloc/aws-p4d.24xl-vm.xml"), read(folder + "/nccl/aws-p4d-24xl-topo.xml"));
+        const result<machine> merged =
+            merge(read(folder + "/hwloc/aws-p4d.24xl-vm.xml"), read(folder + "/nccl/aws-p4d-24xl-topo.xml"));
         REQUIRE(merged);
         test::check(*merged, {"p4d", 2, 2, 4, 8, 8, 0, 8, 0, 25.7, 274.5, true});
         test::check_invariants(*merged);
         CHECK_FALSE(find_note(*merged, "gpu:0", "merge a topology file"));
         for (int s = 0; s < 4; ++s) {
             int below = 0;
-            for (const barelink::link& each : merged->links) below += each.kind == link_kind::pcie && merged->at(each.a).id() == "switch:" + std::to_string(s);
+            for (const barelink::link& each : merged->links)
+                below += each.kind == link_kind::pcie && merged->at(each.a).id() == "switch:" + std::to_string(s);
             CHECK(below == 3);
         }
     }

@@ -182,13 +182,15 @@ TEST_CASE("NCCL files in odd shapes", "[machine][nccl]") {
         CHECK(find_note(more, "gpu:0", "nothing says which package"));
     }
     SECTION("a POWER CPU at the far end of an NVLink") {
-        const machine m = read_text(R"(<system version="1"><cpu numaid="0" arch="ppc64"><pci busid="0004:04:00.0" class="0x030200"
+        const machine m =
+            read_text(R"(<system version="1"><cpu numaid="0" arch="ppc64"><pci busid="0004:04:00.0" class="0x030200"
             vendor="0x10de" device="0x1db1" link_speed="8.0 GT/s" link_width="16"><gpu dev="0" sm="70"><nvlink target="0000:00:00.0"
             count="3" tclass="0x068001"/></gpu></pci></cpu></system>)");
         CHECK(rate(m, link_kind::c2c, "package:0", "gpu:0") == Approx(145.6 / 2));
     }
     SECTION("hostile numbers are no numbers") {
-        const machine m = read_text(R"(<system version="1"><cpu numaid="99999999999999999999" affinity="zzzz" familyid="-7"><pci
+        const machine m =
+            read_text(R"(<system version="1"><cpu numaid="99999999999999999999" affinity="zzzz" familyid="-7"><pci
             busid="nonsense" class="0xffffffffffffffffff" vendor="0x10de" device="0x2330" link_speed="1e999 GT/s" link_width="-5">
             <gpu dev="-2147483648" sm="99999999999"><nvlink target="::::" count="99999999999" tclass="zz"/><nvlink
             target="0:0:0.0" count="-3" tclass="0x068000"/><c2c bw="1e300" count="2147483647"/></gpu></pci></cpu></system>)");

@@ -92,9 +92,11 @@ inline void check_invariants(const barelink::machine& m) {
 }
 
 /// The note whose object holds `object` (whole, between commas) and whose text holds `said`; nullptr when there is none.
-inline const barelink::machine_note* find_note(const barelink::machine& m, const std::string& object, const std::string& said) {
+inline const barelink::machine_note* find_note(const barelink::machine& m, const std::string& object,
+                                               const std::string& said) {
     for (const barelink::machine_note& each : m.notes)
-        if (("," + each.object + ",").find("," + object + ",") != std::string::npos && each.said.find(said) != std::string::npos)
+        if (("," + each.object + ",").find("," + object + ",") != std::string::npos &&
+            each.said.find(said) != std::string::npos)
             return &each;
     return nullptr;
 }

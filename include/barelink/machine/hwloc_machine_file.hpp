@@ -24,7 +24,8 @@ BARELINK_BEGIN_NAMESPACE
     const std::string xml = detail::machine_xml(m);
     result<machine> back = read_hwloc_xml_buffer(xml.data(), xml.size(), path);
     if (!back) return refuse(back.error().what());
-    if (!(*back == m)) return refuse("it reads back different; call connect() after the last change, and check its rates");
+    if (!(*back == m))
+        return refuse("it reads back different; call connect() after the last change, and check its rates");
     return detail::write_file(path, xml);
 }
 [[nodiscard]] inline status save_machine(const machine& m, const std::string& path) {

@@ -26,7 +26,8 @@ namespace detail {
         sign = "the CPU's hypervisor flag";
     seen.virtualized = !sign.empty();
     if (seen.virtualized)
-        seen.note("machine", "runs under a hypervisor (" + sign + "): link speeds may be invented, and none is taken as a limit");
+        seen.note("machine",
+                  "runs under a hypervisor (" + sign + "): link speeds may be invented, and none is taken as a limit");
     const hwloc_host host(topology.get(), seen);
     const hwloc_devices devices(topology.get(), host, seen);
     return assemble(std::move(seen));
@@ -43,13 +44,15 @@ namespace detail {
     result<detail::scanned_xml> scanned = detail::scan_xml(data, size, about);
     if (!scanned) return std::move(scanned).error();
     if (scanned->format == machine_format::nccl_xml)
-        return error(errc::parse, text::join({about, " is an NCCL topology file, not hwloc XML: read it with read_nccl_xml"}))
+        return error(errc::parse,
+                     text::join({about, " is an NCCL topology file, not hwloc XML: read it with read_nccl_xml"}))
             .about(about);
     const detail::hwloc_topology topology =
         detail::hwloc_topology::from_xml(scanned->text.c_str(), static_cast<int>(scanned->text.size()));
     if (!topology)
-        return error(errc::parse, text::join({about, " is XML that hwloc does not accept: export it again with `lstopo --of xml "
-                                                     "FILE`"}))
+        return error(errc::parse,
+                     text::join({about, " is XML that hwloc does not accept: export it again with `lstopo --of xml "
+                                        "FILE`"}))
             .about(about);
     if (scanned->format == machine_format::machine_file) return detail::machine_from_infos(topology, about);
     return detail::machine_from_hwloc(topology, detail::file_stem(about), false);

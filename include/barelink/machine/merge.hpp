@@ -74,7 +74,8 @@ inline status machine_merger::match() {
     // A hint file may leave the GPUs out and place only the NICs. One that lists GPUs must list one of ours.
     if (matched == 0 || (file_gpus > 0 && matched_gpus_ == 0))
         return error(errc::not_found,
-                     text::join({file_.name.c_str(), " is about another machine: none of its ", file_gpus ? "GPUs" : "devices",
+                     text::join({file_.name.c_str(), " is about another machine: none of its ",
+                                 file_gpus ? "GPUs" : "devices",
                                  " has the PCI bus id of one here; take the file of this instance type"}))
             .about(file_.name.c_str());
     return {};
@@ -124,7 +125,8 @@ inline void machine_merger::move_devices() {
             differing += (differing.empty() ? "" : ",") + live_.nodes[n].id();
         live_.nodes[n].numa = told;
     }
-    if (!differing.empty()) live_.note(differing, "are near to another NUMA node in " + file_.name + ": the file is believed");
+    if (!differing.empty())
+        live_.note(differing, "are near to another NUMA node in " + file_.name + ": the file is believed");
 }
 
 /// The file's ports carry at least what their devices are known to do here: hint files name any speed.
@@ -185,11 +187,12 @@ inline void machine_merger::lay_nvlinks() {
     live_.note("nvlink", "taken from " + file_.name);
     for (std::uint32_t a = 0; a < live_.nodes.size(); ++a) {
         for (std::uint32_t b = 0; b < live_.nodes.size(); ++b) {
-            if (a == b || !live_.nodes[a].is_memory() || live_.nodes[a].kind != node_kind::gpu || !live_.nodes[b].is_memory() ||
-                live_.nodes[b].kind != node_kind::gpu)
+            if (a == b || !live_.nodes[a].is_memory() || live_.nodes[a].kind != node_kind::gpu ||
+                !live_.nodes[b].is_memory() || live_.nodes[b].kind != node_kind::gpu)
                 continue;
             bool granted = false;
-            for (const peer_grant& each : live_.grants) granted = granted || (each.from.value == a && each.to.value == b);
+            for (const peer_grant& each : live_.grants)
+                granted = granted || (each.from.value == a && each.to.value == b);
             bool direct = false, up = false, down = false;
             for (const link& each : live_.links) {
                 if (each.kind != link_kind::nvlink) continue;
@@ -207,7 +210,8 @@ inline void machine_merger::lay_nvlinks() {
 inline void machine_merger::note_differences() {
     std::string here, there;
     for (std::uint32_t n = 0; n < first_new_; ++n)
-        if (live_.nodes[n].kind == node_kind::gpu && match_[n] == no_node.value) here += (here.empty() ? "" : ",") + live_.nodes[n].id();
+        if (live_.nodes[n].kind == node_kind::gpu && match_[n] == no_node.value)
+            here += (here.empty() ? "" : ",") + live_.nodes[n].id();
     for (std::uint32_t f = 0; f < file_.nodes.size(); ++f)
         if (file_.nodes[f].kind == node_kind::gpu && carried_[f] == no_node.value)
             there += (there.empty() ? "" : ",") + to_string(file_.nodes[f].pci);
@@ -232,7 +236,8 @@ inline machine machine_merger::rebuild() {
         for (std::size_t n = 0; n < used.size(); ++n) {
             if (!used[n] || !is_port(live_.nodes[n])) continue;
             bool holds = false;
-            for (std::size_t below = 0; below < used.size(); ++below) holds = holds || (used[below] && live_ways_[below].above == n);
+            for (std::size_t below = 0; below < used.size(); ++below)
+                holds = holds || (used[below] && live_ways_[below].above == n);
             if (!holds) {
                 used[n] = 0;
                 again = true;

@@ -23,15 +23,18 @@ BARELINK_BEGIN_NAMESPACE
     const char* const about = name && *name ? name : "the XML";
     result<detail::scanned_xml> scanned = detail::scan_xml(data, size, about);
     if (!scanned) return std::move(scanned).error();
-    const auto refuse = [&](const char* what) { return error(errc::parse, text::join({about, " ", what})).about(about); };
+    const auto refuse = [&](const char* what) {
+        return error(errc::parse, text::join({about, " ", what})).about(about);
+    };
     if (scanned->format != machine_format::nccl_xml)
         return refuse("is hwloc XML, not an NCCL topology file: read it with read_hwloc_xml");
     pugi::xml_document document;
-    const pugi::xml_parse_result parsed =
-        document.load_buffer_inplace(scanned->text.data(), scanned->text.size(), pugi::parse_default, pugi::encoding_utf8);
+    const pugi::xml_parse_result parsed = document.load_buffer_inplace(scanned->text.data(), scanned->text.size(),
+                                                                       pugi::parse_default, pugi::encoding_utf8);
     if (!parsed) return refuse(parsed.description());
     const pugi::xml_node system = document.child("system");
-    if (!system.child("cpu")) return refuse("has no <cpu> element: it describes no machine; dump it again with NCCL_TOPO_DUMP_FILE");
+    if (!system.child("cpu"))
+        return refuse("has no <cpu> element: it describes no machine; dump it again with NCCL_TOPO_DUMP_FILE");
     detail::machine_sketch seen;
     seen.name = detail::file_stem(about);
     const detail::nccl_devices devices(system, seen);

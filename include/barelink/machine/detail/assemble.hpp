@@ -50,11 +50,11 @@ private:
     machine_sketch seen_;
     machine made_;
     std::vector<node_index> packages_;
-    std::vector<node_index> nodes_;            ///< of every device; no_node when it was left out
-    std::vector<node_index> hidden_roots_;     ///< of devices whose root port is not shown
-    std::vector<judged_link> judged_;          ///< of the link above every device
-    std::vector<std::int32_t> gpu_numbers_;    ///< of every device that is a GPU
-    std::int32_t counted_[8] = {};             ///< nodes of each kind so far
+    std::vector<node_index> nodes_;         ///< of every device; no_node when it was left out
+    std::vector<node_index> hidden_roots_;  ///< of devices whose root port is not shown
+    std::vector<judged_link> judged_;       ///< of the link above every device
+    std::vector<std::int32_t> gpu_numbers_; ///< of every device that is a GPU
+    std::int32_t counted_[8] = {};          ///< nodes of each kind so far
 };
 
 /// Sorts, assembles, connects.
@@ -72,9 +72,10 @@ inline bool machine_assembler::too_large() const {
 
 inline result<machine> machine_assembler::run() {
     if (too_large())
-        return error(errc::unsupported, text::join({seen_.name.c_str(), " describes more than one server can have (at most "
-                                                                        "256 packages, 1024 NUMA nodes, 144 GPUs and about "
-                                                                        "2000 PCI devices are read)"}))
+        return error(errc::unsupported,
+                     text::join({seen_.name.c_str(), " describes more than one server can have (at most "
+                                                     "256 packages, 1024 NUMA nodes, 144 GPUs and about "
+                                                     "2000 PCI devices are read)"}))
             .about(seen_.name.c_str());
     if (seen_.packages.empty()) seen_.packages.emplace_back();
     made_.name = seen_.name;
@@ -106,15 +107,16 @@ inline node_index machine_assembler::add_node(node_kind kind, const sketched_dev
 /// Sapphire Rapids and Genoa. The lesser of each two.
 inline host_model machine_assembler::host_of(const sketched_package& package) const {
     host_model cpu = find_host_model(package.vendor.c_str(), package.family, package.model, package.name.c_str());
-    if (&find_host_model(package.vendor.c_str(), package.family, package.model, package.name.c_str()) != &unknown_host_model)
+    if (&find_host_model(package.vendor.c_str(), package.family, package.model, package.name.c_str()) !=
+        &unknown_host_model)
         return cpu;
     int generation = 0;
     for (std::size_t d = 0; d < seen_.devices.size(); ++d)
         if (const gpu_model* model = seen_.devices[d].kind == node_kind::gpu ? model_of(seen_.devices[d]) : nullptr)
             generation = model->pcie_gen > generation ? model->pcie_gen : generation;
     if (generation >= 4) {
-        const host_model& least = generation == 4 ? find_host_model("GenuineIntel", 6, 106, "")
-                                                  : find_host_model("GenuineIntel", 6, 143, "");
+        const host_model& least =
+            generation == 4 ? find_host_model("GenuineIntel", 6, 106, "") : find_host_model("GenuineIntel", 6, 143, "");
         cpu = least;
         cpu.name = unknown_host_model.name;
     }
@@ -187,7 +189,8 @@ inline void machine_assembler::add_devices() {
     std::vector<char> holds(count, 0);
     for (std::size_t d = count; d-- > 0;) {
         const sketched_device& each = seen_.devices[d];
-        const bool counts = holds[d] || (each.kind != node_kind::root_port && each.kind != node_kind::nvswitch && !on_c2c(d));
+        const bool counts =
+            holds[d] || (each.kind != node_kind::root_port && each.kind != node_kind::nvswitch && !on_c2c(d));
         if (counts && each.parent >= 0) holds[static_cast<std::size_t>(each.parent)] = 1;
     }
     nodes_.assign(count, no_node);
@@ -293,11 +296,13 @@ inline void machine_assembler::note_unknown_places() {
         if (each.parent < 0 && seen_.virtualized) flat += (flat.empty() ? "" : ",") + id;
     }
     if (lost)
-        made_.note(placeless, "nothing says which package they are near to: drawn at package:0, NUMA node unknown; merge a "
-                              "topology file");
+        made_.note(placeless,
+                   "nothing says which package they are near to: drawn at package:0, NUMA node unknown; merge a "
+                   "topology file");
     if (!flat.empty())
-        made_.note(flat, "the hypervisor hides the PCIe tree above them: a root port each is assumed, so links they share do "
-                         "not show; merge a topology file");
+        made_.note(flat,
+                   "the hypervisor hides the PCIe tree above them: a root port each is assumed, so links they share do "
+                   "not show; merge a topology file");
 }
 
 } // namespace detail

@@ -35,8 +35,9 @@ namespace detail {
     // One block of the file's size, when it has one; pipes and devices come in pieces.
     std::string bytes;
     const bool sized = S_ISREG(about.st_mode) && about.st_size > 0;
-    const std::size_t block = sized && static_cast<std::size_t>(about.st_size) < limit ? static_cast<std::size_t>(about.st_size) + 1
-                                                                                 : std::size_t{1} << 20;
+    const std::size_t block = sized && static_cast<std::size_t>(about.st_size) < limit
+                                  ? static_cast<std::size_t>(about.st_size) + 1
+                                  : std::size_t{1} << 20;
     for (std::size_t done = 0, got = block; got == block && done <= limit; done += got) {
         bytes.resize(done + block);
         got = std::fread(bytes.data() + done, 1, block, file);
@@ -46,7 +47,9 @@ namespace detail {
     const bool failed = std::ferror(file) != 0;
     std::fclose(file);
     if (failed)
-        return error(errc::io, text::join({path, " cannot be read: ", std::strerror(native)})).about(path).natively(native);
+        return error(errc::io, text::join({path, " cannot be read: ", std::strerror(native)}))
+            .about(path)
+            .natively(native);
     return bytes;
 }
 

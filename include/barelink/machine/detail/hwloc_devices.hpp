@@ -45,7 +45,8 @@ private:
     }
     [[nodiscard]] static bool is_bridge(hwloc_obj_t object) { return object->type == HWLOC_OBJ_BRIDGE; }
 
-    int add(node_kind kind, hwloc_obj_t object, const hwloc_obj_attr_u::hwloc_pcidev_attr_s& pci, const position& where) {
+    int add(node_kind kind, hwloc_obj_t object, const hwloc_obj_attr_u::hwloc_pcidev_attr_s& pci,
+            const position& where) {
         const hwloc_host::place place = host_.place_of(object);
         sketched_device added;
         added.kind = kind;
@@ -185,7 +186,8 @@ inline void hwloc_devices::add_nvlinks() {
     }
     hwloc_distances_s* matrix = nullptr;
     unsigned count = 1;
-    if (hwloc_distances_get_by_name(topology_, "NVLinkBandwidth", &count, &matrix, 0) != 0 || count == 0 || !matrix) return;
+    if (hwloc_distances_get_by_name(topology_, "NVLinkBandwidth", &count, &matrix, 0) != 0 || count == 0 || !matrix)
+        return;
     seen_.nvlinks_told = true;
     for (unsigned i = 0; i < matrix->nbobjs; ++i) {
         const int gpu = matrix->objs[i] ? device_at(matrix->objs[i]) : -1;

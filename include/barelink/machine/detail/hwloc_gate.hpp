@@ -31,9 +31,12 @@ public:
             if (word.size() > 8) return false;
             std::uint32_t bits = 0;
             for (const char c : word) {
-                if (c >= '0' && c <= '9') bits = bits << 4 | static_cast<std::uint32_t>(c - '0');
-                else if (c >= 'a' && c <= 'f') bits = bits << 4 | static_cast<std::uint32_t>(c - 'a' + 10);
-                else return false;
+                if (c >= '0' && c <= '9')
+                    bits = bits << 4 | static_cast<std::uint32_t>(c - '0');
+                else if (c >= 'a' && c <= 'f')
+                    bits = bits << 4 | static_cast<std::uint32_t>(c - 'a' + 10);
+                else
+                    return false;
             }
             words_.push_back(bits);
             if (comma == std::string_view::npos) break;
@@ -81,7 +84,8 @@ public:
     /// After the last element.
     [[nodiscard]] const char* finish() const {
         if (!rooted_) return "has no root object";
-        return numas_.empty() && major_ >= 2 ? "has no NUMA node in it" : nullptr;
+        if (major_ < 2) return pus_.empty() ? "has no CPU in it" : nullptr;
+        return numas_.empty() ? "has no NUMA node in it" : nullptr;
     }
 
 private:
@@ -126,9 +130,9 @@ inline const char* hwloc_gate::open(std::string_view element, const std::vector<
 }
 
 inline hwloc_gate::role hwloc_gate::role_of(std::string_view type) {
-    for (const std::string_view each : {"Machine", "System", "Package", "Socket", "Die", "Core", "PU", "Group", "Cache", "Tile",
-                                        "Module", "Cluster", "L1Cache", "L2Cache", "L3Cache", "L4Cache", "L5Cache", "L1iCache",
-                                        "L2iCache", "L3iCache"})
+    for (const std::string_view each : {"Machine", "System",  "Package", "Socket",   "Die",      "Core",    "PU",
+                                        "Group",   "Cache",   "Tile",    "Module",   "Cluster",  "L1Cache", "L2Cache",
+                                        "L3Cache", "L4Cache", "L5Cache", "L1iCache", "L2iCache", "L3iCache"})
         if (type == each) return role::normal;
     for (const std::string_view each : {"NUMANode", "Node", "MemCache", "MemSideCache"})
         if (type == each) return role::memory;
@@ -155,12 +159,14 @@ inline const char* hwloc_gate::open_object(const std::vector<xml_attribute>& att
         }
         for (int s = 0; s < sets; ++s) {
             if (each.name != names[s]) continue;
-            if (here.has[s] || !here.own[s].parse(each.value)) return "has an object with a CPU or NUMA set that is none";
+            if (here.has[s] || !here.own[s].parse(each.value))
+                return "has an object with a CPU or NUMA set that is none";
             here.has[s] = true;
         }
         if (each.name.substr(0, 8) == "allowed_" || each.name == "online_cpuset") {
             hwloc_set read;
-            if (!read.parse(each.value)) return "has an object with a CPU or NUMA set that is none";
+            if (!read.parse(each.value) || (depth_ == 0 && read.empty()))
+                return "has an object with a CPU or NUMA set that is none";
         }
         if (each.name == "os_index" && each.value.size() < 6) {
             index = 0;
@@ -202,24 +208,29 @@ inline const char* hwloc_gate::check_sets(const level& here, const level* parent
         return nullptr;
     }
     if (!here.has[cpus] || !here.has[complete_cpus]) return "has an object without a CPU set";
-    if (here.has[nodes] != here.has[complete_nodes] || (!here.has[nodes] && major_ >= 2)) return "has an object without a NUMA set";
+    if (here.has[nodes] != here.has[complete_nodes] || (!here.has[nodes] && major_ >= 2))
+        return "has an object without a NUMA set";
     if (!here.own[cpus].within(here.own[complete_cpus])) return "has an object whose CPU sets contradict each other";
     if (here.has[nodes] && !here.own[nodes].within(here.own[complete_nodes]))
         return "has an object whose NUMA sets contradict each other";
     if (!parent) return nullptr;
     for (int s = 0; s < sets; ++s)
-        if (here.has[s] && (!parent->has[s] || !here.own[s].within(parent->own[s]))) return "has an object that reaches beyond its parent";
-    if (here.kind == role::normal && here.own[complete_cpus].meets(parent->used)) return "has two objects that share CPUs";
+        if (here.has[s] && (!parent->has[s] || !here.own[s].within(parent->own[s])))
+            return "has an object that reaches beyond its parent";
+    if (here.kind == role::normal && here.own[complete_cpus].meets(parent->used))
+        return "has two objects that share CPUs";
     return nullptr;
 }
 
 inline const char* hwloc_gate::number(const level& here, std::string_view type, std::uint32_t index) {
     if (depth_ > 0 && here.kind == role::normal) levels_[depth_ - 1].used.add(here.own[complete_cpus]);
     if (here.is_pu) {
-        if (index > 65535 || !here.own[complete_cpus].is_only(index) || !add_number(pus_, index)) return "has a CPU that is not the one of its number";
+        if (index > 65535 || !here.own[complete_cpus].is_only(index) || !add_number(pus_, index))
+            return "has a CPU that is not the one of its number";
     } else if (type == "NUMANode" || type == "Node") {
         const bool own = !here.has[complete_nodes] || here.own[complete_nodes].is_only(index);
-        if (index > 65535 || !own || !add_number(numas_, index)) return "has a NUMA node that is not the one of its number";
+        if (index > 65535 || !own || !add_number(numas_, index))
+            return "has a NUMA node that is not the one of its number";
     }
     return nullptr;
 }

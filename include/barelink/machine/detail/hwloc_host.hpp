@@ -122,7 +122,9 @@ private:
         if (!absent.empty()) seen_.note(absent, "exist without memory or are not allowed here: left out");
     }
 
-    [[nodiscard]] static bool on_gpu(hwloc_obj_t numa) { return numa->subtype && std::strcmp(numa->subtype, "GPUMemory") == 0; }
+    [[nodiscard]] static bool on_gpu(hwloc_obj_t numa) {
+        return numa->subtype && std::strcmp(numa->subtype, "GPUMemory") == 0;
+    }
 
     /// NUMA nodes hang from a package or from something in it; a node above several packages goes to the first.
     [[nodiscard]] int package_near(hwloc_obj_t numa) const {
@@ -193,7 +195,8 @@ private:
         if (const char* name = named(at->attr->pcidev.vendor_id, at->attr->pcidev.device_id)) return name;
     for (hwloc_obj_t at = nullptr; (at = hwloc_get_next_bridge(topology, at));)
         if (at->attr->bridge.upstream_type == HWLOC_OBJ_BRIDGE_PCI)
-            if (const char* name = named(at->attr->bridge.upstream.pci.vendor_id, at->attr->bridge.upstream.pci.device_id))
+            if (const char* name =
+                    named(at->attr->bridge.upstream.pci.vendor_id, at->attr->bridge.upstream.pci.device_id))
                 return name;
     return {};
 }

@@ -27,7 +27,8 @@ public:
         const hwloc_obj_t root = hwloc_get_root_obj(topology.get());
         word_reader head(info_of(root, machine_file_mark));
         if (head.number<int>() != machine_file_version)
-            return refuse("was written by another version of barelink: read it with that one, or calibrate and save again");
+            return refuse(
+                "was written by another version of barelink: read it with that one, or calibrate and save again");
         const auto nodes = head.number<std::size_t>(), links = head.number<std::size_t>(),
                    grants = head.number<std::size_t>(), notes = head.number<std::size_t>();
         made_.virtualized = head.flag();
@@ -37,7 +38,8 @@ public:
         written_.assign(nodes, 0);
         // The nodes first, wherever they are: links and grants refer to them.
         visit(root);
-        if (damaged_ || seen_ != nodes) return refuse("has lost or doubled objects since barelink wrote it: save it again");
+        if (damaged_ || seen_ != nodes)
+            return refuse("has lost or doubled objects since barelink wrote it: save it again");
         read_root(root);
         if (damaged_ || made_.links.size() != links || made_.grants.size() != grants || made_.notes.size() != notes)
             return refuse("has info attributes that barelink did not write so: it is damaged; save it again");
@@ -56,7 +58,8 @@ private:
             if (std::strcmp(object->infos[i].name, node_info) != 0) continue;
             std::size_t position = 0;
             node read;
-            if (!read_node(object->infos[i].value, position, read) || position >= written_.size() || written_[position]) {
+            if (!read_node(object->infos[i].value, position, read) || position >= written_.size() ||
+                written_[position]) {
                 damaged_ = true;
                 return;
             }

@@ -16,13 +16,16 @@ namespace detail {
 
 class machine_xml_writer {
 public:
-    explicit machine_xml_writer(const machine& m) : machine_(m), parent_(m.nodes.size(), no_node), number_(m.nodes.size(), 0) {
+    explicit machine_xml_writer(const machine& m)
+        : machine_(m), parent_(m.nodes.size(), no_node), number_(m.nodes.size(), 0) {
         for (const link& each : m.links) {
             const node_kind below = m.at(each.b).kind;
             const bool fabric = each.kind == link_kind::pcie || each.kind == link_kind::c2c;
-            if (each.kind == link_kind::dram && m.at(each.a).kind == node_kind::memory && is(each.b, node_kind::package))
+            if (each.kind == link_kind::dram && m.at(each.a).kind == node_kind::memory &&
+                is(each.b, node_kind::package))
                 parent_[each.a.value] = each.b;
-            else if (fabric && below != node_kind::memory && below != node_kind::package && parent_[each.b.value] == no_node)
+            else if (fabric && below != node_kind::memory && below != node_kind::package &&
+                     parent_[each.b.value] == no_node)
                 parent_[each.b.value] = each.a;
         }
         for (std::uint32_t n = 0; n < m.nodes.size(); ++n)
@@ -52,11 +55,16 @@ private:
     void info(const char* name, std::string_view value) {
         xml_.append("<info name=\"").append(name).append("\" value=\"");
         for (const char c : value) {
-            if (c == '&') xml_ += "&amp;";
-            else if (c == '<') xml_ += "&lt;";
-            else if (c == '>') xml_ += "&gt;";
-            else if (c == '"') xml_ += "&quot;";
-            else xml_ += static_cast<unsigned char>(c) < 0x20 || static_cast<unsigned char>(c) > 0x7e ? '?' : c;
+            if (c == '&')
+                xml_ += "&amp;";
+            else if (c == '<')
+                xml_ += "&lt;";
+            else if (c == '>')
+                xml_ += "&gt;";
+            else if (c == '"')
+                xml_ += "&quot;";
+            else
+                xml_ += static_cast<unsigned char>(c) < 0x20 || static_cast<unsigned char>(c) > 0x7e ? '?' : c;
         }
         xml_ += "\"/>\n";
     }
@@ -144,7 +152,8 @@ inline std::string machine_xml_writer::write() {
     std::vector<unsigned> cpus(packages_.empty() ? 1 : packages_.size());
     for (unsigned c = 0; c < cpus.size(); ++c) cpus[c] = c;
     const bool without_memory = machine_.count(node_kind::memory) == 0; // hwloc wants one
-    xml_ = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<!DOCTYPE topology SYSTEM \"hwloc2.dtd\">\n<topology version=\"2.0\">\n";
+    xml_ = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<!DOCTYPE topology SYSTEM \"hwloc2.dtd\">\n<topology "
+           "version=\"2.0\">\n";
     open_object("Machine");
     attribute("os_index", "0");
     sets(set_of(cpus), without_memory ? "0x1" : memory_set(no_node), true);
@@ -156,7 +165,8 @@ inline std::string machine_xml_writer::write() {
         xml_ += "</object>\n";
     }
     for (std::uint32_t n = 0; n < machine_.nodes.size(); ++n)
-        if (machine_.nodes[n].kind == node_kind::memory && parent_[n] == no_node) write_memory(node_index{n}, set_of(cpus));
+        if (machine_.nodes[n].kind == node_kind::memory && parent_[n] == no_node)
+            write_memory(node_index{n}, set_of(cpus));
     for (const node_index package : packages_) write_package(package);
     if (packages_.empty()) write_pu(0, without_memory ? "0x1" : memory_set(no_node));
     for (std::uint32_t n = 0; n < machine_.nodes.size(); ++n) {
@@ -268,8 +278,9 @@ inline void machine_xml_writer::write_pci(node_index n, unsigned depth) {
     double gb_s = 0; // what copies reach on the link above, which is what a machine holds
     for (const link& each : machine_.links)
         if (each.b == n && each.a == parent_[n.value]) gb_s = each.gb_s_ab;
-    attribute("pci_link_speed", std::to_string(gb_s < 1e6 ? static_cast<long>(gb_s) : 0) + "." +
-                                    std::to_string(1000 + (gb_s < 1e6 ? static_cast<long>(gb_s * 1000) % 1000 : 0)).substr(1));
+    attribute("pci_link_speed",
+              std::to_string(gb_s < 1e6 ? static_cast<long>(gb_s) : 0) + "." +
+                  std::to_string(1000 + (gb_s < 1e6 ? static_cast<long>(gb_s * 1000) % 1000 : 0)).substr(1));
     xml_ += ">\n";
     if (!shown_node.name.empty()) info("PCIDevice", shown_node.name);
     info(node_info, node_words(n.value, shown_node));
@@ -287,7 +298,8 @@ inline void machine_xml_writer::write_matrix(const char* name, const char* kind,
     if (memories.size() < 2) return;
     std::vector<std::string> indexes, values;
     for (const node_index from : memories) {
-        indexes.push_back((is(from, node_kind::memory) ? "NUMANode:" : "PCIDev:") + std::to_string(objects_of_[from.value]));
+        indexes.push_back((is(from, node_kind::memory) ? "NUMANode:" : "PCIDev:") +
+                          std::to_string(objects_of_[from.value]));
         for (const node_index to : memories) {
             const dma_path* path = machine_.path(from, to);
             const double value = !path || !path->usable(true) ? 0 : latency ? path->latency_us * 1e3 : path->gb_s * 1e3;
@@ -300,7 +312,12 @@ inline void machine_xml_writer::write_matrix(const char* name, const char* kind,
         for (std::size_t first = 0; first < all.size(); first += 10) {
             std::string line;
             for (std::size_t i = first; i < all.size() && i < first + 10; ++i) line += all[i] + " ";
-            xml_.append("<").append(tag).append(" length=\"").append(std::to_string(line.size())).append("\">").append(line);
+            xml_.append("<")
+                .append(tag)
+                .append(" length=\"")
+                .append(std::to_string(line.size()))
+                .append("\">")
+                .append(line);
             xml_.append("</").append(tag).append(">\n");
         }
     };

@@ -29,7 +29,8 @@ public:
     /// From `size` bytes of XML; the byte after them is the final zero.
     [[nodiscard]] static hwloc_topology from_xml(const char* xml, int size) {
         hwloc_topology made = with_filters();
-        if (made && (hwloc_topology_set_xmlbuffer(made.handle_, xml, size + 1) != 0 || hwloc_topology_load(made.handle_) != 0))
+        if (made &&
+            (hwloc_topology_set_xmlbuffer(made.handle_, xml, size + 1) != 0 || hwloc_topology_load(made.handle_) != 0))
             return {};
         return made;
     }

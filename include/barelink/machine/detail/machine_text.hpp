@@ -22,8 +22,7 @@ public:
         return *this;
     }
     template <class Number>
-        requires std::is_arithmetic_v<Number>
-    word_writer& number(Number value) {
+    requires std::is_arithmetic_v<Number> word_writer& number(Number value) {
         char digits[32];
         const std::to_chars_result end = std::to_chars(digits, digits + sizeof digits, value);
         return word({digits, static_cast<std::size_t>(end.ptr - digits)});
@@ -162,7 +161,8 @@ private:
 /// `FROM TO ALLOWED PROOF`
 [[nodiscard]] inline std::string grant_words(const peer_grant& g) {
     word_writer words;
-    return std::move(words.number(g.from.value).number(g.to.value).number(int{g.allowed}).word(to_string(g.proof))).take();
+    return std::move(words.number(g.from.value).number(g.to.value).number(int{g.allowed}).word(to_string(g.proof)))
+        .take();
 }
 [[nodiscard]] inline bool read_grant(std::string_view written, std::size_t nodes, peer_grant& g) {
     word_reader words(written);

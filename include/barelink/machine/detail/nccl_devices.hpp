@@ -27,10 +27,14 @@ namespace detail {
         std::uint64_t value = 0;
         for (; digits < 9; ++digits, ++text) {
             const char c = *text;
-            if (c >= '0' && c <= '9') value = value * 16 + static_cast<std::uint64_t>(c - '0');
-            else if (c >= 'a' && c <= 'f') value = value * 16 + static_cast<std::uint64_t>(c - 'a' + 10);
-            else if (c >= 'A' && c <= 'F') value = value * 16 + static_cast<std::uint64_t>(c - 'A' + 10);
-            else break;
+            if (c >= '0' && c <= '9')
+                value = value * 16 + static_cast<std::uint64_t>(c - '0');
+            else if (c >= 'a' && c <= 'f')
+                value = value * 16 + static_cast<std::uint64_t>(c - 'a' + 10);
+            else if (c >= 'A' && c <= 'F')
+                value = value * 16 + static_cast<std::uint64_t>(c - 'A' + 10);
+            else
+                break;
         }
         if (digits == 0 || value > most[p] || *text != ends[p]) return {};
         parts[p] = static_cast<std::uint32_t>(value);
@@ -62,7 +66,8 @@ namespace detail {
 /// Walks the `<system>` of a file and fills a sketch.
 class nccl_devices {
 public:
-    nccl_devices(pugi::xml_node system, machine_sketch& seen) : seen_(seen), rccl_(system.attribute("version").as_int() >= 2) {
+    nccl_devices(pugi::xml_node system, machine_sketch& seen)
+        : seen_(seen), rccl_(system.attribute("version").as_int() >= 2) {
         std::vector<nccl_cpu> cpus;
         for (const pugi::xml_node cpu : system.children("cpu")) cpus.push_back(parse_cpu(cpu));
         const std::vector<int> places = add_nccl_hosts(cpus, seen_);
@@ -158,7 +163,8 @@ inline void nccl_devices::add(pugi::xml_node element, int parent, int package, i
         describe_gpu(element, added);
         if (added.pci.known && added.pci.bus == 0) call_virtual("its GPUs sit on bus 0");
     }
-    if (added.vendor == 0x1ae0 || added.vendor == 0x1af4 || added.vendor == 0x1414) call_virtual("it has virtual devices");
+    if (added.vendor == 0x1ae0 || added.vendor == 0x1af4 || added.vendor == 0x1414)
+        call_virtual("it has virtual devices");
     if (const pugi::xml_node net = element.child("nic").child("net")) added.name = net.attribute("name").as_string();
 
     const int at = static_cast<int>(seen_.devices.size());
@@ -169,7 +175,8 @@ inline void nccl_devices::add(pugi::xml_node element, int parent, int package, i
 
 inline void nccl_devices::describe_gpu(pugi::xml_node element, sketched_device& gpu) const {
     const pugi::xml_node own = element.child("gpu");
-    const bool amd = gpu.vendor == amd_vendor || own.attribute("gcn") || own.child("xgmi") || (gpu.vendor == 0 && rccl_);
+    const bool amd =
+        gpu.vendor == amd_vendor || own.attribute("gcn") || own.child("xgmi") || (gpu.vendor == 0 && rccl_);
     gpu.cuda = gpu.vendor == nvidia_vendor || (gpu.vendor == 0 && !amd);
     gpu.order = own.attribute("dev").as_int(0);
     gpu.sm = gpu.cuda ? own.attribute("sm").as_int() : 0;
@@ -218,7 +225,9 @@ inline void nccl_devices::add_nvlink(int gpu, pugi::xml_node element) {
     }
     if (far_class == 0x068001) {
         added.target = nvlink_target::package;
-        added.to = seen_.devices[static_cast<std::size_t>(gpu)].package < 0 ? 0 : seen_.devices[static_cast<std::size_t>(gpu)].package;
+        added.to = seen_.devices[static_cast<std::size_t>(gpu)].package < 0
+                       ? 0
+                       : seen_.devices[static_cast<std::size_t>(gpu)].package;
         seen_.nvlinks.push_back(added);
         return;
     }
@@ -226,7 +235,8 @@ inline void nccl_devices::add_nvlink(int gpu, pugi::xml_node element) {
     bool is_switch = far_class >> 8 == 0x0680 || (to.known && to.domain > 0xffffff);
     for (std::size_t d = 0; to.known && d < seen_.devices.size() && added.to < 0; ++d)
         if (seen_.devices[d].pci == to) added.to = static_cast<int>(d);
-    if (added.to >= 0 && seen_.devices[static_cast<std::size_t>(added.to)].kind == node_kind::nvswitch) is_switch = true;
+    if (added.to >= 0 && seen_.devices[static_cast<std::size_t>(added.to)].kind == node_kind::nvswitch)
+        is_switch = true;
     if (is_switch) {
         added.target = nvlink_target::nvswitch;
     } else if (added.to < 0 || seen_.devices[static_cast<std::size_t>(added.to)].kind != node_kind::gpu) {
@@ -244,10 +254,12 @@ inline void nccl_devices::note_oddities() {
     }
     if (!invented_.empty()) seen_.note(invented_, "are invented PCI ids: the switches are kept, without an address");
     if (!classless_.empty())
-        seen_.note(classless_, "have no class, so nothing tells a GPU from a NIC: drawn as NICs until merged with a machine that "
-                               "knows them");
+        seen_.note(classless_,
+                   "have no class, so nothing tells a GPU from a NIC: drawn as NICs until merged with a machine that "
+                   "knows them");
     if (xgmi_ > 0)
-        seen_.note("xgmi", std::to_string(xgmi_) + " links between AMD GPUs, which CUDA cannot drive: not read as links");
+        seen_.note("xgmi",
+                   std::to_string(xgmi_) + " links between AMD GPUs, which CUDA cannot drive: not read as links");
 }
 
 } // namespace detail

@@ -25,7 +25,10 @@ struct nccl_cpu {
 inline void count_affinity(std::string_view mask, nccl_cpu& cpu) noexcept {
     bool last = false;
     for (const char c : mask) {
-        const int digit = c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+        const int digit = c >= '0' && c <= '9'   ? c - '0'
+                          : c >= 'a' && c <= 'f' ? c - 'a' + 10
+                          : c >= 'A' && c <= 'F' ? c - 'A' + 10
+                                                 : -1;
         for (int bit = digit < 0 ? -1 : 3; bit >= 0; --bit) {
             const bool set = (digit >> bit & 1) != 0;
             cpu.threads += set;
@@ -50,7 +53,8 @@ inline void count_affinity(std::string_view mask, nccl_cpu& cpu) noexcept {
     const int nodes = highest + 1;
     if (!some || nodes <= 2) return nodes;
     if (some->arch.substr(0, 3) == "ppc") return nodes > 8 ? 2 : 1; // POWER9 numbers its sockets' nodes 0 and 8
-    const int most = find_host_model(some->cpu.vendor.c_str(), some->cpu.family, some->cpu.model, some->cpu.name.c_str()).cores;
+    const int most =
+        find_host_model(some->cpu.vendor.c_str(), some->cpu.family, some->cpu.model, some->cpu.name.c_str()).cores;
     const int by_nodes = (nodes + 3) / 4, by_cores = (nodes * cores + most - 1) / most;
     const int packages = by_cores > by_nodes ? by_cores : by_nodes;
     return packages > nodes ? nodes : packages;

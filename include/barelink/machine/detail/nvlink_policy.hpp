@@ -111,7 +111,8 @@ private:
     void add_listed() {
         std::vector<std::vector<bundle>> all(seen_.devices.size());
         for (std::size_t g = 0; g < all.size(); ++g)
-            if (seen_.devices[g].kind == node_kind::gpu && seen_.devices[g].cuda) all[g] = bundles_of(static_cast<int>(g));
+            if (seen_.devices[g].kind == node_kind::gpu && seen_.devices[g].cuda)
+                all[g] = bundles_of(static_cast<int>(g));
         for (std::size_t g = 0; g < all.size(); ++g) {
             const int gpu = static_cast<int>(g);
             for (const bundle& each : all[g]) {
@@ -144,8 +145,8 @@ private:
         double links = out.links;
         if (back > 0 && std::fabs(back - links) > 0.01) {
             links = back < links ? back : links;
-            made_.note(id_of(gpu) + "-" + id_of(out.to),
-                       "its two ends list " + figure(out.links) + " and " + figure(back) + " NVLinks: the fewer are believed");
+            made_.note(id_of(gpu) + "-" + id_of(out.to), "its two ends list " + figure(out.links) + " and " +
+                                                             figure(back) + " NVLinks: the fewer are believed");
         }
         const double one = speed(gpu).copy_gb_s, other = speed(out.to).copy_gb_s;
         const double gb_s = links * (one < other ? one : other);
@@ -175,15 +176,17 @@ private:
         if (modules < 2) return;
         const bool board = modern && alike == modules && (modules == 8 || modules == 16);
         if (chips == 0 && !board && !rack) {
-            made_.note("nvlink", std::string("how NVLink joins these ") + std::to_string(modules) + " " + first->name +
-                                     " is not shown and differs between servers: none assumed; merge a topology file or "
-                                     "calibrate");
+            made_.note("nvlink",
+                       std::string("how NVLink joins these ") + std::to_string(modules) + " " + first->name +
+                           " is not shown and differs between servers: none assumed; merge a topology file or "
+                           "calibrate");
             return;
         }
-        made_.note("nvswitch", chips ? "NVSwitches are there and no source lists the links to them: every GPU is taken to use "
-                                       "all its NVLinks"
-                                     : std::string("no NVSwitch is shown: assumed, because ") + std::to_string(modules) +
-                                           " " + first->name + " are always built on one");
+        made_.note("nvswitch",
+                   chips ? "NVSwitches are there and no source lists the links to them: every GPU is taken to use "
+                           "all its NVLinks"
+                         : std::string("no NVSwitch is shown: assumed, because ") + std::to_string(modules) + " " +
+                               first->name + " are always built on one");
         for (std::size_t d = 0; d < models_.size(); ++d) {
             if (!models_[d] || models_[d]->form == gpu_form::card || models_[d]->nvlinks == 0) continue;
             const double gb_s = models_[d]->nvlinks * models_[d]->nvlink_gb_s;

@@ -61,8 +61,8 @@ enum class signalling : std::uint8_t { unknown, idle, working };
 }
 
 /// The link into a GPU. `model` may be nullptr.
-[[nodiscard]] inline judged_link judge_gpu_link(const gpu_model* model, const link_reading& gpu, const link_reading& port,
-                                                bool virtualized) {
+[[nodiscard]] inline judged_link judge_gpu_link(const gpu_model* model, const link_reading& gpu,
+                                                const link_reading& port, bool virtualized) {
     const signalling level = signalling_of(gpu);
     const double said = copy_gb_s(gpu);
     judged_link judged{said, evidence::read, {}};
@@ -72,9 +72,10 @@ enum class signalling : std::uint8_t { unknown, idle, working };
     };
     if (level != signalling::working) {
         const int generation = model ? model->pcie_gen : 3;
-        assume(pcie_copy_gb_s(generation), (level == signalling::idle ? ", which is an idle link's" : std::string()) +
-                                               (model ? ", and the GPU is Gen" : ", and the GPU is not in the table; Gen") +
-                                               std::to_string(generation));
+        assume(pcie_copy_gb_s(generation),
+               (level == signalling::idle ? ", which is an idle link's" : std::string()) +
+                   (model ? ", and the GPU is Gen" : ", and the GPU is not in the table; Gen") +
+                   std::to_string(generation));
     } else if (model) {
         const double able = pcie_copy_gb_s(model->pcie_gen);
         const std::string generation = "Gen" + std::to_string(model->pcie_gen);
@@ -114,7 +115,9 @@ enum class signalling : std::uint8_t { unknown, idle, working };
     const bool believed = signalling_of(read) == signalling::working && !virtualized;
     if (read.known() && (believed || !slower)) return {said, evidence::read, {}};
     if (fastest_below <= 0) return {pcie_copy_gb_s(3), evidence::assumed, {}};
-    const char* because = !read.known() ? "" : virtualized ? ", which a hypervisor made up" : ", which is an idle link's";
+    const char* because = !read.known() ? ""
+                          : virtualized ? ", which a hypervisor made up"
+                                        : ", which is an idle link's";
     return {fastest_below, evidence::assumed,
             "its uplink reads " + spoken(read) + because + ": raised to the fastest device below, " +
                 figure(fastest_below) + " GB/s"};

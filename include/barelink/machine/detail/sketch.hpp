@@ -58,9 +58,9 @@ enum class nvlink_target : std::uint8_t { gpu, nvswitch, package };
 struct sketched_nvlink {
     int gpu = 0; ///< device
     nvlink_target target = nvlink_target::gpu;
-    int to = -1;              ///< device or package; not used for an NVSwitch
-    double links = 0;         ///< wires, when the source counts them
-    double nominal_gb_s = 0;  ///< their sum, when the source adds them up
+    int to = -1;               ///< device or package; not used for an NVSwitch
+    double links = 0;          ///< wires, when the source counts them
+    double nominal_gb_s = 0;   ///< their sum, when the source adds them up
     bool coherent_c2c = false; ///< NVLink-C2C of a superchip
 };
 

@@ -44,7 +44,7 @@ inline constexpr const char* machine_file_mark = "BarelinkMachineFile";
 
 struct scanned_xml {
     machine_format format = machine_format::hwloc_xml;
-    int major = 1; ///< of hwloc's format, or of NCCL's `system version`
+    int major = 1;    ///< of hwloc's format, or of NCCL's `system version`
     std::string text; ///< the document without prologue and comments
 };
 
@@ -61,7 +61,8 @@ inline constexpr noteworthy_characters noteworthy;
 
 class xml_scanner {
 public:
-    xml_scanner(const char* data, std::size_t size, const char* name) : in_(data ? data : "", data ? size : 0), name_(name) {}
+    xml_scanner(const char* data, std::size_t size, const char* name)
+        : in_(data ? data : "", data ? size : 0), name_(name) {}
 
     [[nodiscard]] result<scanned_xml> run();
 
@@ -78,7 +79,8 @@ private:
         return error(code, text::join({name_, " ", what})).about(name_);
     }
     [[nodiscard]] error refuse_topology(const char* wrong) const {
-        return error(errc::parse, text::join({name_, " ", wrong, ": it is damaged; export it again with `lstopo --of xml FILE`"}))
+        return error(errc::parse,
+                     text::join({name_, " ", wrong, ": it is damaged; export it again with `lstopo --of xml FILE`"}))
             .about(name_);
     }
     [[nodiscard]] bool at(std::string_view what) const { return in_.substr(pos_, what.size()) == what; }
@@ -129,12 +131,15 @@ private:
 inline result<scanned_xml> xml_scanner::run() {
     if (in_.substr(0, 3) == "\xef\xbb\xbf") in_.remove_prefix(3);
     if (in_.size() > max_xml_bytes)
-        return refuse("is larger than 64 MiB: no description of one server is; give the file that lstopo or NCCL wrote");
+        return refuse(
+            "is larger than 64 MiB: no description of one server is; give the file that lstopo or NCCL wrote");
     skip_spaces();
     if (pos_ == in_.size())
-        return refuse("is empty: give an hwloc XML file (lstopo --of xml FILE), a machine file or an NCCL topology file");
+        return refuse(
+            "is empty: give an hwloc XML file (lstopo --of xml FILE), a machine file or an NCCL topology file");
     if (in_[pos_] != '<')
-        return refuse("is not XML: give an hwloc XML file (lstopo --of xml FILE), a machine file or an NCCL topology file");
+        return refuse(
+            "is not XML: give an hwloc XML file (lstopo --of xml FILE), a machine file or an NCCL topology file");
     out_.text.reserve(in_.size());
     while (pos_ < in_.size())
         if (status step = in_[pos_] == '<' ? scan_markup() : scan_content(); !step) return step.error();
@@ -157,6 +162,9 @@ inline status xml_scanner::scan_content() {
     }
     if (blank) return {};
     if (open_.empty()) return refuse("has text outside its elements: it is not a machine's description");
+    const std::string_view around = open_.back().element;
+    if (around != "indexes" && around != "u64values" && around != "userdata")
+        return refuse("has text between its elements, where neither hwloc nor NCCL writes any: it is damaged");
     if (open_.back().decided == fate::kept) out_.text.append(in_.substr(first, pos_ - first));
     return {};
 }
@@ -164,7 +172,8 @@ inline status xml_scanner::scan_content() {
 inline status xml_scanner::scan_markup() {
     const auto skip_to = [&](std::string_view end) -> status {
         const std::size_t found = in_.find(end, pos_);
-        if (found == std::string_view::npos) return refuse("ends in the middle of a comment: it was cut off; copy it again");
+        if (found == std::string_view::npos)
+            return refuse("ends in the middle of a comment: it was cut off; copy it again");
         pos_ = found + end.size();
         return {};
     };
@@ -182,7 +191,8 @@ inline status xml_scanner::scan_doctype() {
     if (root_seen_) return refuse("has a document type after its first element: it is not read");
     for (; pos_ < in_.size() && in_[pos_] != '>'; ++pos_)
         if (in_[pos_] == '[')
-            return refuse("declares XML entities or types of its own, which neither hwloc nor NCCL does: it is not read");
+            return refuse(
+                "declares XML entities or types of its own, which neither hwloc nor NCCL does: it is not read");
     if (pos_ == in_.size()) return refuse("ends in the middle of its document type: it was cut off; copy it again");
     ++pos_;
     return {};
@@ -214,7 +224,8 @@ inline status xml_scanner::scan_opening() {
     }
     if (open_.size() >= max_xml_depth) return refuse("nests deeper than 256 levels: no server does");
     if (++elements_ > max_xml_elements) return refuse("holds more than a million elements: no server does");
-    if (element == "object" && ++objects_ > max_xml_objects) return refuse("holds more than 32768 objects: no server does");
+    if (element == "object" && ++objects_ > max_xml_objects)
+        return refuse("holds more than 32768 objects: no server does");
     numbered_ = false;
     attributes_.clear();
     for (;;) {
@@ -263,13 +274,15 @@ inline xml_scanner::fate xml_scanner::fate_of(std::string_view element) const {
     }
     if (element == "info") {
         const std::string_view name = value_of("name");
-        for (const std::string_view used : {"Barelink", "CPU", "DMI", "Hypervisor", "Architecture", "PlatformModel", "PCIDevice",
-                                            "PCIBusID", "GPUModel", "CUDAGlobal", "RSMIVRAM", "OpenCLGlobal"})
+        for (const std::string_view used :
+             {"Barelink", "CPU", "DMI", "Hypervisor", "Architecture", "PlatformModel", "PCIDevice", "PCIBusID",
+              "GPUModel", "CUDAGlobal", "RSMIVRAM", "OpenCLGlobal"})
             if (name.substr(0, used.size()) == used) return fate::kept;
         return fate::dropped;
     }
-    return element == "page_type" || element == "support" || element == "cpukind" || element == "userdata" ? fate::dropped
-                                                                                                        : fate::kept;
+    return element == "page_type" || element == "support" || element == "cpukind" || element == "userdata"
+               ? fate::dropped
+               : fate::kept;
 }
 
 inline void xml_scanner::write_element(std::string_view element, bool closed) {
@@ -318,7 +331,8 @@ inline status xml_scanner::scan_attribute(std::string_view element) {
         const char c = in_[pos_];
         if (c == '<') return refuse("is not XML: a quote is not closed");
         if (static_cast<unsigned char>(c) < 0x20 && !space(c)) return refuse("holds binary data: it is not XML");
-        if (c == '&' && !known_entity(in_.substr(pos_, 12))) return refuse("uses an entity that it does not define: it is not read");
+        if (c == '&' && !known_entity(in_.substr(pos_, 12)))
+            return refuse("uses an entity that it does not define: it is not read");
     }
     if (pos_ == in_.size()) return refuse(cut_off);
     const std::string_view value = in_.substr(first, pos_ - first);
@@ -350,7 +364,8 @@ inline bool xml_scanner::above(std::string_view digits, std::size_t limit) {
     return false;
 }
 
-inline status xml_scanner::check_attribute(std::string_view element, std::string_view attribute, std::string_view value) {
+inline status xml_scanner::check_attribute(std::string_view element, std::string_view attribute,
+                                           std::string_view value) {
     if (value.size() > max_xml_attribute_chars) return refuse("has an attribute of more than 1 MiB: no server has");
     if (attribute.size() >= 3 && attribute.substr(attribute.size() - 3) == "set" && value.size() > max_xml_set_chars)
         return refuse("has a CPU or NUMA set for more than 100000 of them: no server has so many");
@@ -374,11 +389,13 @@ inline status xml_scanner::check_root(std::string_view element) {
         return {};
     }
     if (element == "root")
-        return refuse("is in hwloc's format 0.9, which hwloc 2 does not read: export it again with `lstopo --of xml FILE`",
-                      errc::unsupported);
+        return refuse(
+            "is in hwloc's format 0.9, which hwloc 2 does not read: export it again with `lstopo --of xml FILE`",
+            errc::unsupported);
     if (element != "topology")
-        return refuse("is XML of another kind: its first element is neither <topology> (hwloc, machine files) nor <system> "
-                      "(NCCL)");
+        return refuse(
+            "is XML of another kind: its first element is neither <topology> (hwloc, machine files) nor <system> "
+            "(NCCL)");
     if (out_.major > 2)
         return refuse("is in hwloc's format 3, which hwloc 2 does not read: export it again where it was made, with "
                       "`lstopo --of xml --export-xml-flags v2 FILE`",

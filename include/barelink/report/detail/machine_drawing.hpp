@@ -183,7 +183,7 @@ inline void machine_drawing::box(node_index n, const std::string& extra_class, c
         const std::string what = there.kind == node_kind::nic ? "NICs" : "disks";
         svg_.text(b.middle(), b.centre(), group > 1 ? fmt::format("{} {}", group, what) : there.id(), "mid s b");
         svg_.text(b.middle(), b.centre() + 12,
-                  text_cut(group > 1 ? "from " + there.id() : short_name(there.name), b.width - 4, 8.5), "mid xs m");
+                  text_cut(group > 1 ? there.id() + "\u2026" : short_name(there.name), b.width - 4, 8.5), "mid xs m");
     } else {
         svg_.text(b.middle(), b.centre() + 3.5, there.id(), "mid s m");
     }

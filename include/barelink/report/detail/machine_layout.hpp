@@ -369,7 +369,7 @@ inline void machine_layout::place_links() {
         wires[l].first = top;
         wires[l].points[0] = {x, upper.bottom()};
         wires[l].points[1] = {lower.middle() + 0.4 * lower.width, lower.y};
-        wires[l].label = {x, upper.bottom() + 16};
+        wires[l].label = {x, lower.y - size_.link_gap / 2};
         wires[l].labelled = true;
     }
     for (const std::uint32_t l : tree_.cpu_links) place_cpu_link(l);

@@ -1,0 +1,25 @@
+# The targets beside barelink::barelink: one dependency each, made when the dependency is found. Used in the build tree and,
+# installed, by find_package(barelink), so that a consumer without hwloc or fmt still gets the rest.
+function(barelink_component name package)
+  find_package(${package} QUIET)
+  if(${package}_FOUND AND NOT TARGET barelink::${name})
+    add_library(barelink_${name} INTERFACE)
+    add_library(barelink::${name} ALIAS barelink_${name})
+    target_link_libraries(barelink_${name} INTERFACE barelink::barelink ${ARGN})
+  endif()
+endfunction()
+
+barelink_component(hwloc Hwloc Hwloc::Hwloc)   # <barelink/machine/hwloc.hpp>: live machines, hwloc XML
+barelink_component(nccl pugixml pugixml::pugixml) # <barelink/machine/nccl.hpp>: NCCL topology files
+barelink_component(report fmt fmt::fmt)        # <barelink/report.hpp>: text and pictures
+
+if(NOT TARGET barelink::all)
+  add_library(barelink_all INTERFACE)
+  add_library(barelink::all ALIAS barelink_all)
+  target_link_libraries(barelink_all INTERFACE barelink::barelink)
+  foreach(component IN ITEMS hwloc nccl report)
+    if(TARGET barelink::${component})
+      target_link_libraries(barelink_all INTERFACE barelink::${component})
+    endif()
+  endforeach()
+endif()
