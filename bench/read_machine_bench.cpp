@@ -2,9 +2,9 @@
 //
 //     read_machine_bench FILE.xml... [--rounds N]
 //
-// Both are timed in turn, so that a busy machine slows both; medians are compared. hwloc loads with the same I/O filters. Two ratios
-// are printed: to hwloc_topology_load alone, which finds the file already parsed, and to all that hwloc needs to load a file, which
-// decides the exit status.
+// Both are timed in turn, so that a busy machine slows both; medians are compared. hwloc loads with the same I/O
+// filters. Two ratios are printed: to hwloc_topology_load alone, which finds the file already parsed, and to all that
+// hwloc needs to load a file, which decides the exit status.
 #include <algorithm>
 #include <chrono>
 #include <cstdio>

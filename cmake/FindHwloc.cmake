@@ -10,7 +10,7 @@ set(Hwloc_VERSION "${PC_HWLOC_VERSION}")
 include(FindPackageHandleStandardArgs)
 find_package_handle_standard_args(Hwloc REQUIRED_VARS Hwloc_LIBRARY Hwloc_INCLUDE_DIR VERSION_VAR Hwloc_VERSION)
 if(Hwloc_FOUND AND NOT TARGET Hwloc::Hwloc)
-  add_library(Hwloc::Hwloc UNKNOWN IMPORTED)
+  add_library(Hwloc::Hwloc UNKNOWN IMPORTED GLOBAL)
   set_target_properties(Hwloc::Hwloc PROPERTIES IMPORTED_LOCATION "${Hwloc_LIBRARY}"
                                                 INTERFACE_INCLUDE_DIRECTORIES "${Hwloc_INCLUDE_DIR}")
 endif()

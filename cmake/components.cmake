@@ -1,7 +1,7 @@
 # The targets beside barelink::barelink: one dependency each, made when the dependency is found. Used in the build tree and,
 # installed, by find_package(barelink), so that a consumer without hwloc or fmt still gets the rest.
 function(barelink_component name package)
-  find_package(${package} QUIET)
+  find_package(${package} QUIET GLOBAL)
   if(${package}_FOUND AND NOT TARGET barelink::${name})
     add_library(barelink_${name} INTERFACE)
     add_library(barelink::${name} ALIAS barelink_${name})

@@ -1,4 +1,5 @@
-// Files that are no machine: one clear error each, with the file's name and what to do; never a crash, never a long wait.
+// Files that are no machine: one clear error each, with the file's name and what to do; never a crash, never a long
+// wait.
 #include <chrono>
 #include <filesystem>
 #include <fstream>

@@ -1,4 +1,5 @@
-// Where test data lies: the project's own fixtures, and the folder of captured machines, which is not part of the project.
+// Where test data lies: the project's own fixtures, and the folder of captured machines, which is not part of the
+// project.
 #pragma once
 
 #include <cstdlib>

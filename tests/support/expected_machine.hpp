@@ -91,7 +91,8 @@ inline void check_invariants(const barelink::machine& m) {
     CHECK(again == m);
 }
 
-/// The note whose object holds `object` (whole, between commas) and whose text holds `said`; nullptr when there is none.
+/// The note whose object holds `object` (whole, between commas) and whose text holds `said`; nullptr when there is
+/// none.
 inline const barelink::machine_note* find_note(const barelink::machine& m, const std::string& object,
                                                const std::string& said) {
     for (const barelink::machine_note& each : m.notes)

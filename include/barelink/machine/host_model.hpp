@@ -18,10 +18,10 @@ struct host_model {
     int cores;            ///< the most a socket has
 };
 
-/// Sources. Channels, speeds and links: the vendors' data sheets; what copies reach of them is a project prior of 0.75 to 0.8
-/// (reading) and 0.6 (writing), as in the built-in machines, but for: Sapphire Rapids writing 178 (published: eight GPUs
-/// write 44.5 GB/s each, four to a socket), Grace reading 384 and writing 348 (data sheet; published STREAM triad), Grace to
-/// Grace 133 (published copies on a dual GH200).
+/// Sources. Channels, speeds and links: the vendors' data sheets; what copies reach of them is a project prior of 0.75
+/// to 0.8 (reading) and 0.6 (writing), as in the built-in machines, but for: Sapphire Rapids writing 178 (published:
+/// eight GPUs write 44.5 GB/s each, four to a socket), Grace reading 384 and writing 348 (data sheet; published STREAM
+/// triad), Grace to Grace 133 (published copies on a dual GH200).
 inline constexpr host_model host_models[] = {
     {"GenuineIntel", 6, 45, 47, "Westmere-EX, Sandy Bridge-EP", 35, 28, 15, 10},
     {"GenuineIntel", 6, 62, 63, "Ivy Bridge-EP, Haswell-EP", 50, 40, 18, 18},
@@ -46,8 +46,9 @@ inline constexpr host_model host_models[] = {
 /// For a CPU that is not in the table: a server of the last ten years without anything special. Project prior.
 inline constexpr host_model unknown_host_model = {"", 0, 0, 0, "unknown CPU", 100, 80, 33, 64};
 
-/// The row of a CPU. `vendor`, `family` and `model` as CPUID shows them (NCCL's and Linux's spelling of AMD families are both
-/// understood), `name` the model string; any may be empty or 0. Returns `unknown_host_model` when nothing matches.
+/// The row of a CPU. `vendor`, `family` and `model` as CPUID shows them (NCCL's and Linux's spelling of AMD families
+/// are both understood), `name` the model string; any may be empty or 0. Returns `unknown_host_model` when nothing
+/// matches.
 [[nodiscard]] constexpr const host_model& find_host_model(const char* vendor, int family, int model,
                                                           const char* name) noexcept {
     // NCCL adds the extended family four bits too high: Rome's 0xf + 0x8 reads 0x8f.

@@ -9,10 +9,11 @@
 
 BARELINK_BEGIN_NAMESPACE
 
-/// Saves any machine, whatever made it. The file appears whole or not at all: it is written under another name, read back,
-/// compared, and renamed. Rates also stand in it as distance matrices over NUMA nodes and GPUs, `BarelinkBandwidth` (MB/s) and
-/// `BarelinkLatency` (ns), for hwloc's own users. Errors: io (it cannot be written), invalid_argument (no path, or a machine
-/// that a file cannot hold: infinite or negative rates, links to nodes that are not there, one that was not connected).
+/// Saves any machine, whatever made it. The file appears whole or not at all: it is written under another name, read
+/// back, compared, and renamed. Rates also stand in it as distance matrices over NUMA nodes and GPUs,
+/// `BarelinkBandwidth` (MB/s) and `BarelinkLatency` (ns), for hwloc's own users. Errors: io (it cannot be written),
+/// invalid_argument (no path, or a machine that a file cannot hold: infinite or negative rates, links to nodes that are
+/// not there, one that was not connected).
 [[nodiscard]] inline status save_machine(const machine& m, const char* path) {
     if (!path || !*path) return error(errc::invalid_argument, "a file name is needed to save a machine");
     const auto refuse = [&](const char* why) {

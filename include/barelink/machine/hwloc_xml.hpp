@@ -35,10 +35,10 @@ namespace detail {
 
 } // namespace detail
 
-/// Reads hwloc XML or a machine file from memory; the bytes are not kept. `name` becomes the machine's name, unless a machine
-/// file says otherwise, and is what errors mention. hwloc itself may print to stderr when a file contradicts itself; set
-/// HWLOC_HIDE_ERRORS=2 to silence it. Errors: parse (not XML, cut off, hostile, inconsistent, or an NCCL file), unsupported
-/// (hwloc's format 3, or larger than any server).
+/// Reads hwloc XML or a machine file from memory; the bytes are not kept. `name` becomes the machine's name, unless a
+/// machine file says otherwise, and is what errors mention. hwloc itself may print to stderr when a file contradicts
+/// itself; set HWLOC_HIDE_ERRORS=2 to silence it. Errors: parse (not XML, cut off, hostile, inconsistent, or an NCCL
+/// file), unsupported (hwloc's format 3, or larger than any server).
 [[nodiscard]] inline result<machine> read_hwloc_xml_buffer(const char* data, std::size_t size, const char* name) {
     const char* const about = name && *name ? name : "the XML";
     result<detail::scanned_xml> scanned = detail::scan_xml(data, size, about);

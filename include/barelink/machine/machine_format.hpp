@@ -1,18 +1,24 @@
-// What kind of file describes a machine: told by its content, never by its name.
+// What kind of file describes a machine.
 #pragma once
 
-#include <cstddef>
-
-#include <barelink/machine/detail/xml_scan.hpp>
+#include <barelink/core/config.hpp>
 
 BARELINK_BEGIN_NAMESPACE
 
-/// Tells hwloc XML, a machine file (hwloc XML that barelink wrote) and NCCL or RCCL topology files apart. `name` is for
-/// messages. Errors: parse, when it is none of them, damaged or hostile; unsupported, for hwloc's format 3.
-[[nodiscard]] inline result<machine_format> sniff_machine_format(const char* data, std::size_t size, const char* name) {
-    result<detail::scanned_xml> scanned = detail::scan_xml(data, size, name);
-    if (!scanned) return std::move(scanned).error();
-    return scanned->format;
+/// Files that describe a machine.
+enum class machine_format : unsigned char {
+    hwloc_xml,    ///< `lstopo --of xml`, formats 1 and 2
+    machine_file, ///< hwloc XML written by `save_machine`
+    nccl_xml,     ///< NCCL_TOPO_DUMP_FILE and the files that clouds ship, RCCL's too
+};
+
+[[nodiscard]] constexpr const char* to_string(machine_format format) noexcept {
+    switch (format) {
+    case machine_format::hwloc_xml: return "hwloc XML";
+    case machine_format::machine_file: return "machine file";
+    case machine_format::nccl_xml: return "NCCL topology file";
+    }
+    return "unknown";
 }
 
 BARELINK_END_NAMESPACE

@@ -88,7 +88,8 @@ inline std::uint32_t machine_merger::package_near(numa_id numa) const {
     return no_node.value;
 }
 
-/// The node here that stands for a port of the file: one with the same PCI id, else a new one, its own ports above included.
+/// The node here that stands for a port of the file: one with the same PCI id, else a new one, its own ports above
+/// included.
 inline std::uint32_t machine_merger::carry_over(std::uint32_t file_node, std::uint32_t device) {
     const std::uint32_t none = no_node.value;
     if (carried_[file_node] != none) return carried_[file_node];
@@ -291,11 +292,11 @@ inline result<machine> machine_merger::run() {
 
 } // namespace detail
 
-/// Lays the PCI tree of a topology file (switches, NUMA nodes, NVLinks) over a machine, device by device, by PCI bus id. For
-/// virtual machines, whose hypervisor hides the tree; clouds ship such files. Rates of the devices' own links, peer grants and
-/// costs stay the machine's; a port that both know stays too. Devices on one side only stay where they are or are left out, with
-/// a note. NVLinks come from the file when the machine has none or assumes them, and are `unproved`. Errors: not_found, when no
-/// GPU of the file (no device, when it lists no GPU) is in the machine.
+/// Lays the PCI tree of a topology file (switches, NUMA nodes, NVLinks) over a machine, device by device, by PCI bus
+/// id. For virtual machines, whose hypervisor hides the tree; clouds ship such files. Rates of the devices' own links,
+/// peer grants and costs stay the machine's; a port that both know stays too. Devices on one side only stay where they
+/// are or are left out, with a note. NVLinks come from the file when the machine has none or assumes them, and are
+/// `unproved`. Errors: not_found, when no GPU of the file (no device, when it lists no GPU) is in the machine.
 [[nodiscard]] inline result<machine> merge(machine live, const machine& topology_file) {
     return detail::machine_merger(std::move(live), topology_file).run();
 }

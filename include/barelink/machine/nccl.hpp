@@ -1,5 +1,5 @@
-// Machines from NCCL and RCCL topology files: what NCCL_TOPO_DUMP_FILE writes and what clouds ship for their virtual machines.
-// Needs pugixml, so no umbrella includes it.
+// Machines from NCCL and RCCL topology files: what NCCL_TOPO_DUMP_FILE writes and what clouds ship for their virtual
+// machines. Needs pugixml, so no umbrella includes it.
 #pragma once
 
 #include <cstddef>
@@ -15,10 +15,10 @@
 
 BARELINK_BEGIN_NAMESPACE
 
-/// Reads an NCCL or RCCL topology file from memory; the bytes are not kept. `name` becomes the machine's name and is what errors
-/// mention. GPUs are numbered by their `dev`, else by PCI address. Only NUMA nodes that have a device are in such a file. Hint
-/// files without GPUs read too, to be merged. Errors: parse (not XML, cut off, hostile, no `<cpu>` in it, or an hwloc file),
-/// unsupported (larger than any server).
+/// Reads an NCCL or RCCL topology file from memory; the bytes are not kept. `name` becomes the machine's name and is
+/// what errors mention. GPUs are numbered by their `dev`, else by PCI address. Only NUMA nodes that have a device are
+/// in such a file. Hint files without GPUs read too, to be merged. Errors: parse (not XML, cut off, hostile, no `<cpu>`
+/// in it, or an hwloc file), unsupported (larger than any server).
 [[nodiscard]] inline result<machine> read_nccl_xml_buffer(const char* data, std::size_t size, const char* name) {
     const char* const about = name && *name ? name : "the XML";
     result<detail::scanned_xml> scanned = detail::scan_xml(data, size, about);
@@ -41,8 +41,8 @@ BARELINK_BEGIN_NAMESPACE
     return detail::assemble(std::move(seen));
 }
 
-/// Reads an NCCL or RCCL topology file. The machine is named after it. Errors: those of `read_nccl_xml_buffer`, and not_found, io
-/// (a directory, unreadable), invalid_argument (no name).
+/// Reads an NCCL or RCCL topology file. The machine is named after it. Errors: those of `read_nccl_xml_buffer`, and
+/// not_found, io (a directory, unreadable), invalid_argument (no name).
 [[nodiscard]] inline result<machine> read_nccl_xml(const char* path) {
     result<std::string> bytes = detail::read_file(path, detail::max_xml_bytes);
     if (!bytes) return std::move(bytes).error();

@@ -4,8 +4,8 @@
 #include <string>
 
 #include <barelink/machine/hwloc_xml.hpp>
-#include <barelink/machine/machine_format.hpp>
 #include <barelink/machine/nccl.hpp>
+#include <barelink/machine/sniff.hpp>
 
 BARELINK_BEGIN_NAMESPACE
 

@@ -103,8 +103,8 @@ inline node_index machine_assembler::add_node(node_kind kind, const sketched_dev
     return made_.add(std::move(added));
 }
 
-/// A CPU that is not in the table is at least what its GPUs' PCIe generation asks for: Gen4 came with Ice Lake and Rome, Gen5 with
-/// Sapphire Rapids and Genoa. The lesser of each two.
+/// A CPU that is not in the table is at least what its GPUs' PCIe generation asks for: Gen4 came with Ice Lake and
+/// Rome, Gen5 with Sapphire Rapids and Genoa. The lesser of each two.
 inline host_model machine_assembler::host_of(const sketched_package& package) const {
     host_model cpu = find_host_model(package.vendor.c_str(), package.family, package.model, package.name.c_str());
     if (&find_host_model(package.vendor.c_str(), package.family, package.model, package.name.c_str()) !=
@@ -165,7 +165,8 @@ inline void machine_assembler::add_cpu_links() {
     }
 }
 
-/// GPUs that CUDA can drive come first, so that their numbers are CUDA's; then by the source's order, then by PCI address.
+/// GPUs that CUDA can drive come first, so that their numbers are CUDA's; then by the source's order, then by PCI
+/// address.
 inline void machine_assembler::number_gpus() {
     const auto before = [&](std::size_t a, std::size_t b) {
         const sketched_device &one = seen_.devices[a], &other = seen_.devices[b];

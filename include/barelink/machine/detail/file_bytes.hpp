@@ -15,8 +15,8 @@
 BARELINK_BEGIN_NAMESPACE
 namespace detail {
 
-/// The bytes of a file, one more than `limit` at most, so that the caller sees what is too large. Errors: invalid_argument (no
-/// path), not_found, io (a directory, or it cannot be read).
+/// The bytes of a file, one more than `limit` at most, so that the caller sees what is too large. Errors:
+/// invalid_argument (no path), not_found, io (a directory, or it cannot be read).
 [[nodiscard]] inline result<std::string> read_file(const char* path, std::size_t limit) {
     if (!path || !*path) return error(errc::invalid_argument, "a file name is needed");
     std::FILE* file = std::fopen(path, "rb");

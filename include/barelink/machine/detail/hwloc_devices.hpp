@@ -115,8 +115,8 @@ private:
         }
     }
 
-    /// Display controllers and accelerators of the three makers of compute GPUs, less what they made before that. A blank
-    /// vendor is a GPU on POWER, whose firmware hides it.
+    /// Display controllers and accelerators of the three makers of compute GPUs, less what they made before that. A
+    /// blank vendor is a GPU on POWER, whose firmware hides it.
     [[nodiscard]] bool is_gpu(const hwloc_obj_attr_u::hwloc_pcidev_attr_s& pci) const {
         const unsigned base = pci.class_id >> 8;
         if (base != 0x03 && base != 0x12) return false;
@@ -177,7 +177,8 @@ private:
     std::vector<hwloc_obj_t> objects_; ///< of every device
 };
 
-/// `NVLinkBandwidth`: MB/s, the sum of a pair's links, with an artificial diagonal; GPUs, NVSwitches and POWER's packages.
+/// `NVLinkBandwidth`: MB/s, the sum of a pair's links, with an artificial diagonal; GPUs, NVSwitches and POWER's
+/// packages.
 inline void hwloc_devices::add_nvlinks() {
     for (const char* amd : {"XGMIBandwidth", "XGMIHops"}) {
         unsigned count = 0;

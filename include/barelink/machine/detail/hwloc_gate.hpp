@@ -1,5 +1,6 @@
-// Checks that the objects of an hwloc document fit together. hwloc trusts what hwloc wrote: given sets that are missing or contradict
-// each other it reads through null pointers or aborts, so nothing reaches it that has not passed here. Plain text in, no hwloc call.
+// Checks that the objects of an hwloc document fit together. hwloc trusts what hwloc wrote: given sets that are missing
+// or contradict each other it reads through null pointers or aborts, so nothing reaches it that has not passed here.
+// Plain text in, no hwloc call.
 #pragma once
 
 #include <cstdint>
@@ -17,8 +18,8 @@ struct xml_attribute {
     std::string_view value;
 };
 
-/// A set in hwloc's notation, `0x000000ff,,0xffffffff`: 32 bits at a time, the highest first, nothing for 0. Infinite sets
-/// (`0xf...f`), which only topologies without CPUs have, are refused.
+/// A set in hwloc's notation, `0x000000ff,,0xffffffff`: 32 bits at a time, the highest first, nothing for 0. Infinite
+/// sets (`0xf...f`), which only topologies without CPUs have, are refused.
 class hwloc_set {
 public:
     [[nodiscard]] bool parse(std::string_view text) {

@@ -32,8 +32,9 @@ public:
         int package = -1;
         int numa = -1;
     };
-    /// Of an I/O object: what its nearest CPU-side ancestor is local to. All of a machine of several nodes is unknown, because
-    /// Linux reports a device of unknown node as local to every CPU. (The common ancestor function is not for I/O objects.)
+    /// Of an I/O object: what its nearest CPU-side ancestor is local to. All of a machine of several nodes is unknown,
+    /// because Linux reports a device of unknown node as local to every CPU. (The common ancestor function is not for
+    /// I/O objects.)
     [[nodiscard]] place place_of(hwloc_obj_t object) const {
         while (object && hwloc_obj_type_is_io(object->type)) object = object->parent;
         place found;
@@ -74,7 +75,8 @@ private:
             added.vendor = info_of(at, "CPUVendor");
             added.family = std::atoi(info_of(at, "CPUFamilyNumber"));
             added.model = std::atoi(info_of(at, "CPUModelNumber"));
-            // Arm's Linux has no model string; Grace is the only Arm CPU with a GPU on C2C, and the only 144-bank one known here.
+            // Arm's Linux has no model string; Grace is the only Arm CPU with a GPU on C2C, and the only 144-bank one
+            // known here.
             if (added.name.empty() && std::strcmp(info_of(root, "Architecture"), "aarch64") == 0 && grace_board(root))
                 added.name = "NVIDIA Grace";
             packages_.push_back(at);
@@ -164,7 +166,8 @@ private:
     return std::strstr(start, " hypervisor") != nullptr;
 }
 
-/// What gives a virtual machine away, as a phrase; empty on bare metal. DMI strings first, then devices that only hypervisors have.
+/// What gives a virtual machine away, as a phrase; empty on bare metal. DMI strings first, then devices that only
+/// hypervisors have.
 [[nodiscard]] inline std::string sign_of_hypervisor(hwloc_topology_t topology) {
     const hwloc_obj_t root = hwloc_get_root_obj(topology);
     const std::string product = trimmed(info_of(root, "DMIProductName"));

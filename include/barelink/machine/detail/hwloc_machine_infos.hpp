@@ -17,7 +17,8 @@ namespace detail {
 /// Names of the info attributes. The node's own is on the object that stands for it, the others on the root.
 inline constexpr const char *node_info = "BarelinkNode", *link_info = "BarelinkLink", *grant_info = "BarelinkGrant",
                             *note_info = "BarelinkNote", *cost_info = "BarelinkCosts", *name_info = "BarelinkName";
-/// What `machine_file_mark` says: the version of these words, then numbers of nodes, links, grants and notes, and whether virtual.
+/// What `machine_file_mark` says: the version of these words, then numbers of nodes, links, grants and notes, and
+/// whether virtual.
 inline constexpr int machine_file_version = 1;
 
 class machine_infos {

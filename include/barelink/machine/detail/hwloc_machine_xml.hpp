@@ -1,5 +1,6 @@
-// A machine as hwloc XML: packages, NUMA nodes and the PCI tree as lstopo draws them, barelink's own figures in info attributes
-// and distance matrices. Written by hand in hwloc's format 2, because hwloc cannot build a PCI tree that it did not discover.
+// A machine as hwloc XML: packages, NUMA nodes and the PCI tree as lstopo draws them, barelink's own figures in info
+// attributes and distance matrices. Written by hand in hwloc's format 2, because hwloc cannot build a PCI tree that it
+// did not discover.
 #pragma once
 
 #include <cstdint>
@@ -230,7 +231,8 @@ inline void machine_xml_writer::write_pu(unsigned number, const std::string& nod
     xml_ += "</object>\n";
 }
 
-/// The address that the XML shows: the node's own, or an invented one in a domain that no machine has. hwloc's are 16 bits.
+/// The address that the XML shows: the node's own, or an invented one in a domain that no machine has. hwloc's are 16
+/// bits.
 inline pci_address machine_xml_writer::shown(node_index n) {
     const pci_address& own = machine_.at(n).pci;
     if (own.known && own.domain < 0xfffe) return own;

@@ -10,7 +10,8 @@
 BARELINK_BEGIN_NAMESPACE
 namespace detail {
 
-/// Owns a topology; empty when loading failed. hwloc reads it from several threads at once, but loads and edits it from one.
+/// Owns a topology; empty when loading failed. hwloc reads it from several threads at once, but loads and edits it from
+/// one.
 class hwloc_topology {
 public:
     hwloc_topology() noexcept = default;
@@ -44,8 +45,8 @@ public:
     }
 
 private:
-    /// I/O is off by default. Bridges are all kept, because a switch shows by its ports, used or not. Cores and inner caches do not
-    /// matter to copies; outer caches stay, because a NUMA node may be local to one.
+    /// I/O is off by default. Bridges are all kept, because a switch shows by its ports, used or not. Cores and inner
+    /// caches do not matter to copies; outer caches stay, because a NUMA node may be local to one.
     [[nodiscard]] static hwloc_topology with_filters() {
         hwloc_topology made;
         if (hwloc_topology_init(&made.handle_) != 0) {

@@ -1,5 +1,5 @@
-// The parts of a machine as words: what a machine file stores in its info attributes. Doubles in their shortest form that reads
-// back as the same bits; text percent-coded, so that no XML parser changes it.
+// The parts of a machine as words: what a machine file stores in its info attributes. Doubles in their shortest form
+// that reads back as the same bits; text percent-coded, so that no XML parser changes it.
 #pragma once
 
 #include <charconv>

@@ -208,7 +208,8 @@ inline void nccl_devices::add_links() {
     }
 }
 
-/// Classes of the far end are NCCL's: 0x0680 an NVSwitch (also where the target is a GPU behind one), 0x068001 a POWER CPU.
+/// Classes of the far end are NCCL's: 0x0680 an NVSwitch (also where the target is a GPU behind one), 0x068001 a POWER
+/// CPU.
 inline void nccl_devices::add_nvlink(int gpu, pugi::xml_node element) {
     if (seen_.nvlinks.size() > 65536) return; // the assembler refuses it
     const int count = element.attribute("count").as_int(1);

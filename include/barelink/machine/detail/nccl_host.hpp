@@ -38,9 +38,9 @@ inline void count_affinity(std::string_view mask, nccl_cpu& cpu) noexcept {
     }
 }
 
-/// How many packages hold the NUMA nodes of a file. Two nodes are two sockets, as GPU servers ship. More are up to four to a
-/// socket (AMD's NPS4, Intel's SNC4), unless that would put more cores into one than the CPU has. Nodes without a device are not
-/// in the file, so the highest number counts, not how many are listed.
+/// How many packages hold the NUMA nodes of a file. Two nodes are two sockets, as GPU servers ship. More are up to four
+/// to a socket (AMD's NPS4, Intel's SNC4), unless that would put more cores into one than the CPU has. Nodes without a
+/// device are not in the file, so the highest number counts, not how many are listed.
 [[nodiscard]] inline int infer_packages(const std::vector<nccl_cpu>& cpus) {
     int highest = 0, cores = 0;
     const nccl_cpu* some = nullptr;

@@ -12,8 +12,8 @@
 BARELINK_BEGIN_NAMESPACE
 namespace detail {
 
-/// One NVLink, one direction: as NVML and hwloc add it up, and as copies reach it. Of a model that is not in the table by
-/// compute capability, after the models that are.
+/// One NVLink, one direction: as NVML and hwloc add it up, and as copies reach it. Of a model that is not in the table
+/// by compute capability, after the models that are.
 struct nvlink_speed {
     double nominal_gb_s;
     double copy_gb_s;
@@ -30,7 +30,8 @@ struct nvlink_speed {
 /// Copies over one Grace's C2C, published on GH200: 377 to 380 GB/s towards the GPU, 297 to 298 back. Of 450 nominal.
 inline constexpr double c2c_to_gpu_gb_s = 378, c2c_to_host_gb_s = 297, c2c_nominal_gb_s = 450;
 
-/// Adds the NVLinks and C2C links of a sketch to a machine. `nodes` maps the sketch's devices, `packages` its packages, to nodes.
+/// Adds the NVLinks and C2C links of a sketch to a machine. `nodes` maps the sketch's devices, `packages` its packages,
+/// to nodes.
 class nvlink_assembler {
 public:
     nvlink_assembler(machine& made, const machine_sketch& seen, const std::vector<node_index>& nodes,

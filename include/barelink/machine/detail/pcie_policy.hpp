@@ -1,5 +1,5 @@
-// Which figure to believe for a PCIe link: what was read, or what the GPU's model says. Nothing here takes a minimum along a
-// path: hypervisors invent the speeds of ports, and idle links train down.
+// Which figure to believe for a PCIe link: what was read, or what the GPU's model says. Nothing here takes a minimum
+// along a path: hypervisors invent the speeds of ports, and idle links train down.
 #pragma once
 
 #include <cmath>
@@ -27,8 +27,8 @@ struct judged_link {
     return digits;
 }
 
-/// `working`: signals at Gen3 or above, as a link in use does. `idle`: Gen1 or Gen2, to which links train down when nothing
-/// moves; no GPU server of the last ten years works at them.
+/// `working`: signals at Gen3 or above, as a link in use does. `idle`: Gen1 or Gen2, to which links train down when
+/// nothing moves; no GPU server of the last ten years works at them.
 enum class signalling : std::uint8_t { unknown, idle, working };
 
 [[nodiscard]] inline signalling signalling_of(const link_reading& read) noexcept {
@@ -42,8 +42,8 @@ enum class signalling : std::uint8_t { unknown, idle, working };
     return signalling::idle;
 }
 
-/// What copies reach over a link that reads so; 0 when it reads nothing. Sources round raw rates differently: one within half a
-/// percent of sixteen lanes is sixteen lanes.
+/// What copies reach over a link that reads so; 0 when it reads nothing. Sources round raw rates differently: one
+/// within half a percent of sixteen lanes is sixteen lanes.
 [[nodiscard]] inline double copy_gb_s(const link_reading& read) noexcept {
     if (read.generation > 0) return pcie_copy_gb_s(read.generation, read.lanes);
     for (const pcie_generation& each : pcie_generations)
@@ -86,7 +86,8 @@ enum class signalling : std::uint8_t { unknown, idle, working };
         else if (said < able * 0.99 && virtualized)
             assume(able, " in a virtual machine, and the GPU is " + generation);
     }
-    // The port is the other end of the same wires. Where its lanes can be told from its generation it may narrow the link.
+    // The port is the other end of the same wires. Where its lanes can be told from its generation it may narrow the
+    // link.
     const bool lanes_tell = model && (model->form == gpu_form::card || model->pcie_gen == 3);
     const double of_port = copy_gb_s(port);
     if (!port.known() || of_port >= judged.gb_s * 0.99) return judged;

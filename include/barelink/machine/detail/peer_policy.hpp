@@ -8,9 +8,9 @@
 BARELINK_BEGIN_NAMESPACE
 namespace detail {
 
-/// Grants for pairs that no NVLink joins. On bare metal the driver grants them to data-centre GPUs (`assumed`); in a virtual
-/// machine and on this machine only a delivery proof tells (`unproved`), and live that goes for NVLink pairs too. GPUs that are
-/// not in the table and GeForce get none.
+/// Grants for pairs that no NVLink joins. On bare metal the driver grants them to data-centre GPUs (`assumed`); in a
+/// virtual machine and on this machine only a delivery proof tells (`unproved`), and live that goes for NVLink pairs
+/// too. GPUs that are not in the table and GeForce get none.
 inline void grant_peers(machine& made, const machine_sketch& seen, const std::vector<node_index>& nodes) {
     std::vector<std::size_t> gpus;
     for (std::size_t d = 0; d < seen.devices.size(); ++d)

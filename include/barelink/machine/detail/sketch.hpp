@@ -1,5 +1,5 @@
-// What a reader saw of a machine, before anybody judged it. All readers fill this, and one assembler turns it into a machine,
-// so that the same rules hold for hwloc, NCCL files and live machines.
+// What a reader saw of a machine, before anybody judged it. All readers fill this, and one assembler turns it into a
+// machine, so that the same rules hold for hwloc, NCCL files and live machines.
 #pragma once
 
 #include <cstdint>

@@ -1,6 +1,7 @@
-// A first look at an XML file from anywhere: is it one of ours, whole, and of sane proportions? Nothing reaches hwloc or pugixml
-// before it has passed here. What passes is written out again in one plain form, less what barelink does not use, because hwloc's
-// own parser takes no comments, no single quotes and no carriage returns, while libxml2 takes them all.
+// A first look at an XML file from anywhere: is it one of ours, whole, and of sane proportions? Nothing reaches hwloc
+// or pugixml before it has passed here. What passes is written out again in one plain form, less what barelink does not
+// use, because hwloc's own parser takes no comments, no single quotes and no carriage returns, while libxml2 takes them
+// all.
 #pragma once
 
 #include <cstddef>
@@ -12,29 +13,15 @@
 
 #include <barelink/core/result.hpp>
 #include <barelink/machine/detail/hwloc_gate.hpp>
+#include <barelink/machine/detail/hwloc_trim.hpp>
+#include <barelink/machine/machine_format.hpp>
 
 BARELINK_BEGIN_NAMESPACE
 
-/// Files that describe a machine.
-enum class machine_format : unsigned char {
-    hwloc_xml,    ///< `lstopo --of xml`, formats 1 and 2
-    machine_file, ///< hwloc XML written by `save_machine`
-    nccl_xml,     ///< NCCL_TOPO_DUMP_FILE and the files that clouds ship, RCCL's too
-};
-
-[[nodiscard]] constexpr const char* to_string(machine_format format) noexcept {
-    switch (format) {
-    case machine_format::hwloc_xml: return "hwloc XML";
-    case machine_format::machine_file: return "machine file";
-    case machine_format::nccl_xml: return "NCCL topology file";
-    }
-    return "unknown";
-}
-
 namespace detail {
 
-/// Limits, each far above the largest server: 64 MiB of text, 256 levels (a captured server has 14), 32768 objects (about 5000),
-/// matrices of 1024 objects, CPU and NUMA numbers below 65536.
+/// Limits, each far above the largest server: 64 MiB of text, 256 levels (a captured server has 14), 32768 objects
+/// (about 5000), matrices of 1024 objects, CPU and NUMA numbers below 65536.
 inline constexpr std::size_t max_xml_bytes = std::size_t{64} << 20, max_xml_depth = 256, max_xml_elements = 1000000,
                              max_xml_objects = 32768, max_xml_matrix = 1024, max_xml_number = 65535,
                              max_xml_set_chars = 16384, max_xml_attribute_chars = std::size_t{1} << 20;
@@ -67,8 +54,6 @@ public:
     [[nodiscard]] result<scanned_xml> run();
 
 private:
-    /// `opened`: left out itself, its children kept.
-    enum class fate : unsigned char { kept, opened, dropped };
     struct opened {
         std::string_view element;
         fate decided;
@@ -103,7 +88,6 @@ private:
     status scan_closing();
     status scan_opening();
     status scan_attribute(std::string_view element);
-    [[nodiscard]] fate fate_of(std::string_view element) const;
     [[nodiscard]] static bool known_entity(std::string_view rest);
     void write_element(std::string_view element, bool closed);
     status check_root(std::string_view element);
@@ -243,46 +227,13 @@ inline status xml_scanner::scan_opening() {
         if (const char* wrong = gate_.open(element, attributes_)) return refuse_topology(wrong);
         if (closed) gate_.close(element);
     }
-    const fate decided = muted_ > 0 ? fate::dropped : fate_of(element);
+    const bool trimmed = out_.format != machine_format::nccl_xml && out_.major >= 2 && !open_.empty();
+    const fate decided = muted_ > 0 ? fate::dropped : trimmed ? fate_of(element, attributes_) : fate::kept;
     if (decided == fate::kept) write_element(element, closed);
     if (closed) return {};
     open_.push_back({element, decided});
     muted_ += decided == fate::dropped;
     return {};
-}
-
-/// What copies do not depend on does not reach hwloc, which spends most of its time on it: CPUs, inner caches, huge page counts,
-/// what the maker says of slots. Only from format 2; hwloc rebuilds format 1 from all it has.
-inline xml_scanner::fate xml_scanner::fate_of(std::string_view element) const {
-    if (out_.format == machine_format::nccl_xml || out_.major < 2 || open_.empty()) return fate::kept;
-    const auto value_of = [&](std::string_view name) {
-        for (const xml_attribute& each : attributes_)
-            if (each.name == name) return each.value;
-        return std::string_view();
-    };
-    if (element == "object") {
-        const std::string_view type = value_of("type");
-        if (type == "PU" || type == "Misc") return fate::dropped;
-        for (const std::string_view inner : {"Core", "L1Cache", "L2Cache", "L1iCache", "L2iCache", "L3iCache"})
-            if (type == inner) return fate::opened;
-        if (type != "PCIDev") return fate::kept;
-        // Bridges of other buses, sensors, serial ports: not what hwloc calls important, and dropped before it looks.
-        const std::string_view base = value_of("pci_type").substr(0, 2);
-        for (const std::string_view junk : {"04", "05", "07", "08", "09", "0a", "0d", "0e", "10", "11", "13"})
-            if (base == junk) return fate::dropped;
-        return fate::kept;
-    }
-    if (element == "info") {
-        const std::string_view name = value_of("name");
-        for (const std::string_view used :
-             {"Barelink", "CPU", "DMI", "Hypervisor", "Architecture", "PlatformModel", "PCIDevice", "PCIBusID",
-              "GPUModel", "CUDAGlobal", "RSMIVRAM", "OpenCLGlobal"})
-            if (name.substr(0, used.size()) == used) return fate::kept;
-        return fate::dropped;
-    }
-    return element == "page_type" || element == "support" || element == "cpukind" || element == "userdata"
-               ? fate::dropped
-               : fate::kept;
 }
 
 inline void xml_scanner::write_element(std::string_view element, bool closed) {
