@@ -179,6 +179,8 @@ TEST_CASE("objects that do not fit together never reach hwloc, which would crash
     CHECK(says(changed("type=\"Group\" cpuset=\"0x00000002\" complete_cpuset=\"0x00000002\"",
                        "type=\"Group\" cpuset=\"0x00000001\" complete_cpuset=\"0x00000001\""),
                "share CPUs"));
+    CHECK(says(changed("bridge_type=\"1-1\"", "bridge_type=\"8-1\""), "bridge of a type"));
+    CHECK(says(changed("osdev_type=\"3\"", "osdev_type=\"-3\""), "device of a type"));
     CHECK(says(changed("type=\"NUMANode\" os_index=\"3\"", "type=\"NUMANode\" os_index=\"0\""),
                "NUMA node that is not the one"));
     CHECK(says(changed("type=\"PU\" os_index=\"1\"", "type=\"PU\" os_index=\"0\""), "CPU that is not the one"));

@@ -66,25 +66,36 @@ struct relay_path {
     static constexpr std::string_view name = "relay_path";
     static void propose(const machine& m, const demand& wanted, route_sink& sink) {
         if (wanted.relays.empty()) return sink.decline("no GPU may relay; allow some with request::relays");
-        const auto is_gpu = [&](node_index n) { return m.at(n).kind == node_kind::gpu; };
-        std::vector<node_index> memories; // where bytes may rest; NUMA nodes also as rings of pageable ends
-        for (std::uint32_t n = 0; n < m.nodes.size(); ++n)
-            if (sink.may_rest(node_index{n}) || m.nodes[n].kind == node_kind::memory) memories.push_back(node_index{n});
+        // Where bytes may rest, or have to: the ring next to a pageable end is a NUMA node.
+        struct stop {
+            node_index where;
+            bool gpu, first, second;
+            const dma_path *in, *out; ///< from the source, to the destination
+        };
+        std::vector<stop> stops;
+        for (std::uint32_t n = 0; n < m.nodes.size(); ++n) {
+            const node_index where{n};
+            const bool gpu = m.at(where).kind == node_kind::gpu, may = sink.may_rest(where);
+            if (!may && m.at(where).kind != node_kind::memory) continue;
+            stop s{where, gpu, false, false, sink.usable(wanted.from, where), sink.usable(where, wanted.to)};
+            s.first = wanted.from_pageable ? !gpu : may && s.in;
+            s.second = wanted.to_pageable ? !gpu : may && s.out;
+            if (s.first || s.second) stops.push_back(s);
+        }
+        const dma_path* direct = sink.usable(wanted.from, wanted.to);
+        const bool from_ring = wanted.from_pageable, to_ring = wanted.to_pageable;
 
         bool any = false;
-        for (const node_index first : memories) {
-            const bool ring_first = wanted.from_pageable;
-            if (ring_first ? is_gpu(first) : !sink.may_rest(first) || !sink.usable(wanted.from, first)) continue;
-            if (is_gpu(first) && !wanted.to_pageable && !sink.pointless({wanted.from, first, wanted.to}))
-                any |= sink.add({first});
-            for (const node_index second : memories) {
-                if (second == first || (!is_gpu(first) && !is_gpu(second))) continue;
-                const bool ring_second = wanted.to_pageable;
-                if (ring_second ? is_gpu(second) : !sink.may_rest(second) || !sink.usable(second, wanted.to)) continue;
-                if (!ring_first && sink.pointless({wanted.from, first, second})) continue;
-                if (!ring_second && sink.pointless({first, second, wanted.to})) continue;
-                if (!ring_first && !ring_second && sink.pointless({wanted.from, first, second, wanted.to})) continue;
-                any |= sink.add({first, second});
+        for (const stop& a : stops) {
+            if (!a.first) continue;
+            if (a.gpu && !to_ring && !sink.pointless(direct, {a.in, a.out})) any |= sink.add({a.where});
+            for (const stop& b : stops) {
+                if (!b.second || a.where == b.where || (!a.gpu && !b.gpu)) continue;
+                const dma_path* across = sink.usable(a.where, b.where);
+                if (!from_ring && sink.pointless(b.in, {a.in, across})) continue;
+                if (!to_ring && sink.pointless(a.out, {across, b.out})) continue;
+                if (!from_ring && !to_ring && sink.pointless(direct, {a.in, across, b.out})) continue;
+                any |= sink.add({a.where, b.where});
             }
         }
         if (!any) sink.decline("no allowed GPU opens a way that the direct one does not already fill");

@@ -94,9 +94,9 @@ public:
         const dma_path* path = machine_.path(from, to);
         return path && path->usable(wanted_.trust_unproved) ? path : nullptr;
     }
-    /// True when going along `stops` (two to four memories) fills every link that the direct way from the first to the last
-    /// fills: such a detour can never add to what the wires allow.
-    [[nodiscard]] bool pointless(std::initializer_list<node_index> stops) const noexcept;
+    /// True when `legs`, one after the other, fill every link that `direct` fills: such a detour can never add to what the
+    /// wires allow. Legs and direct may be nullptr (no path): then there is nothing to compare, and the answer is false.
+    [[nodiscard]] bool pointless(const dma_path* direct, std::initializer_list<const dma_path*> legs) const noexcept;
 
     /// May bytes rest on this node on their way? GPUs must be allowed relays, host memory must be allowed at all.
     [[nodiscard]] bool may_rest(node_index n) const noexcept {
@@ -160,24 +160,19 @@ inline bool route_sink::add(std::span<const node_index> between) {
     return true;
 }
 
-inline bool route_sink::pointless(std::initializer_list<node_index> stops) const noexcept {
-    const dma_path* direct = usable(*stops.begin(), *(stops.end() - 1));
+inline bool route_sink::pointless(const dma_path* direct, std::initializer_list<const dma_path*> legs) const noexcept {
     if (!direct) return false;
-    std::array<const dma_path*, max_between + 1> legs{};
-    std::size_t count = 0;
     hop_set filled_by_legs;
-    for (const node_index* at = stops.begin(); at + 1 < stops.end() && count < legs.size(); ++at) {
-        const dma_path* path = usable(at[0], at[1]);
-        if (!path) return false;
-        filled_by_legs.insert(path->hop_bits);
-        legs[count++] = path;
+    for (const dma_path* leg : legs) {
+        if (!leg) return false;
+        filled_by_legs.insert(leg->hop_bits);
     }
     if (!filled_by_legs.covers(direct->hop_bits)) return false;
     if (machine_.links.size() <= hop_set::exact_links) return true;
     for (const link_direction hop : machine_.hops(*direct)) {
         bool filled = false;
-        for (std::size_t l = 0; l < count && !filled; ++l)
-            for (const link_direction other : machine_.hops(*legs[l])) filled |= other == hop;
+        for (const dma_path* leg : legs)
+            for (const link_direction other : machine_.hops(*leg)) filled |= other == hop;
         if (!filled) return false;
     }
     return true;

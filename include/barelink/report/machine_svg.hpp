@@ -16,7 +16,8 @@ BARELINK_BEGIN_NAMESPACE
     svg_writer svg;
     detail::machine_drawing drawing(m, tree, layout, svg);
     const std::string summary = detail::machine_summary(m);
-    drawing.heading(m.name, summary);
+    const std::string title = m.name.empty() ? "machine" : m.name;
+    drawing.heading(title, summary);
     drawing.cards();
     drawing.hub();
     drawing.wires();
@@ -24,7 +25,7 @@ BARELINK_BEGIN_NAMESPACE
     drawing.hub_names();
     drawing.labels();
     const double height = drawing.legend(layout.bottom + 26);
-    return svg.document(layout.width, height, m.name,
+    return svg.document(layout.width, height, title,
                         "A server: " + summary + "; its links with their rates in GB/s, " +
                             detail::evidence_summary(m) + ".",
                         detail::svg_style);

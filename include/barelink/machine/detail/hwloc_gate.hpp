@@ -169,6 +169,10 @@ inline const char* hwloc_gate::open_object(const std::vector<xml_attribute>& att
             if (!read.parse(each.value) || (depth_ == 0 && read.empty()))
                 return "has an object with a CPU or NUMA set that is none";
         }
+        if (each.name == "bridge_type" && each.value != "0-1" && each.value != "1-1")
+            return "has a bridge of a type that is not known";
+        if (each.name == "osdev_type" && (each.value.size() != 1 || each.value[0] < '0' || each.value[0] > '7'))
+            return "has a device of a type that is not known";
         if (each.name == "os_index" && each.value.size() < 6) {
             index = 0;
             for (const char c : each.value) index = index * 10 + static_cast<std::uint32_t>(c - '0');

@@ -4,6 +4,7 @@
 #include <cstdint>
 
 #include <barelink/move/placement.hpp>
+#include <barelink/plan/request.hpp>
 
 BARELINK_BEGIN_NAMESPACE
 namespace detail {

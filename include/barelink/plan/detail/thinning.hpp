@@ -39,6 +39,10 @@ public:
             for (std::size_t i = 0; i <= tries; ++i)
                 if (thin.rates[used[i]] < thin.rates[used[thinnest]]) thinnest = i;
             std::swap(used[thinnest], used[tries]);
+            bool only = true; // a demand keeps its last route
+            for (std::size_t i = 0; i < used.size(); ++i)
+                only &= i == tries || ways_.routes[used[i]].part != ways_.routes[used[tries]].part;
+            if (only) continue;
             std::vector<std::uint32_t> others = used;
             others.erase(others.begin() + static_cast<std::ptrdiff_t>(tries));
             if (others.empty()) break;

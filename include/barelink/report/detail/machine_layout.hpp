@@ -418,7 +418,7 @@ inline void machine_layout::place_cpu_link(std::uint32_t l) {
         wire.points[1] = {edge, a.centre() + 40};
         wire.points[2] = {edge, b.centre() - 40};
         wire.points[3] = {b.x, b.centre()};
-        wire.label = {a.x - 12, card.bottom() + 12};
+        wire.label = {std::max(a.x - 12, 42.0), card.bottom() + 12};
         return;
     }
     const double distance = card_distance(each), height = 1.333 * (2 + 22 * distance);
