@@ -8,8 +8,8 @@
 #include <string>
 #include <vector>
 
+#include <barelink/move/detail/sim_flows.hpp>
 #include <barelink/move/sim_faults.hpp>
-#include <barelink/move/trace.hpp>
 #include <barelink/plan/detail/rates.hpp>
 #include <barelink/plan/engines.hpp>
 #include <barelink/plan/fair_share.hpp>
@@ -17,38 +17,11 @@
 BARELINK_BEGIN_NAMESPACE
 namespace sim::detail {
 
-inline constexpr std::uint32_t nothing = 0xffffffffu;
-
-/// How one copy goes: what it fills, what it occupies, how it may be limited.
-struct way {
-    std::vector<std::uint32_t> slots;
-    std::uint32_t engine = nothing;
-    double latency_us = 0;
-    double most_gb_s = fair_share::unlimited;
-    bool zeros = false;
-    bool refused = false;
-};
-
-/// One entry of a stream's queue.
-struct operation {
-    enum class kind : std::uint8_t { copy, record, wait, kernel };
-    kind what = kind::copy;
-    bool poisoned = false;
-    double submit_us = 0;
-    double us = 0;                  ///< kernel: how long it runs
-    std::uint32_t target = nothing; ///< copy: way; record and wait: recording
-    void* to = nullptr;
-    const void* from = nullptr;
-    std::uint64_t bytes = 0;
-    void (*work)(void*) = nullptr; ///< kernel: runs when it ends
-    copy_record tag;
-};
-
 /// Discrete events and fluid flows. Deterministic: events of one moment run in the order in which they were made.
 class engine {
 public:
     engine(const machine& m, bool timing_only, bool tracing)
-        : machine_(m), timing_only_(timing_only), tracing_(tracing), fair_(barelink::detail::slot_capacities(m)),
+        : machine_(m), timing_only_(timing_only), tracing_(tracing), flows_(barelink::detail::slot_capacities(m)),
           engine_busy_(engine_count(m), nothing), engine_queue_(engine_count(m)) {}
 
     std::deque<way> ways; ///< grows while flows point into it
@@ -128,7 +101,7 @@ public:
     }
 
 private:
-    static constexpr double never = 1e300;
+    static constexpr double never = flow_table::never;
 
     struct stream_state {
         std::vector<operation> queue;
@@ -153,12 +126,6 @@ private:
         std::uint32_t references = 0;
         std::vector<std::uint32_t> waiters;
     };
-    struct flow {
-        std::uint32_t stream; ///< nothing: the host's threads
-        double left;
-        double gb_s;
-        const way* by;
-    };
     struct timed {
         enum kind : std::uint8_t { progress, begin_flow, finish, fault };
         double us;
@@ -176,37 +143,18 @@ private:
     }
 
     void settle(double us) {
-        for (flow& f : flows_) f.left -= f.gb_s * 1e3 * (us - now_us_);
+        flows_.advance(us - now_us_);
         now_us_ = us;
-    }
-
-    /// Rates are solved when somebody needs them, once for all the changes of one moment.
-    void share_links() {
-        if (!dirty_) return;
-        fair_.clear();
-        for (const flow& f : flows_) fair_.add(f.by->slots, f.by->most_gb_s);
-        fair_.solve();
-        for (std::size_t i = 0; i < flows_.size(); ++i) flows_[i].gb_s = fair_.rate(i);
-        dirty_ = false;
     }
 
     /// Handles the next thing to happen, if it happens by `until_us`.
     bool step(double until_us) {
         const double timed_us = heap_.empty() ? never : heap_.front().us;
-        if (timed_us > now_us_ || heap_.empty()) share_links();
-        double flow_us = never;
         std::size_t ending = 0;
-        if (!dirty_)
-            for (std::size_t i = 0; i < flows_.size(); ++i) {
-                if (flows_[i].gb_s <= 0) continue;
-                const double us = now_us_ + std::max(0.0, flows_[i].left) / (flows_[i].gb_s * 1e3);
-                if (us < flow_us) {
-                    flow_us = us;
-                    ending = i;
-                }
-            }
+        // While things are due at this very moment, no rate matters yet.
+        const double flow_us = timed_us > now_us_ ? now_us_ + flows_.next_end(ending) : never;
         const double next_us = std::min(timed_us, flow_us);
-        if (next_us > until_us || next_us == never) return false;
+        if (next_us > until_us || next_us >= never) return false;
         settle(next_us);
         if (flow_us <= timed_us) {
             end_flow(ending);
@@ -285,7 +233,7 @@ private:
         s.started_us = now_us_;
         const way& by = ways[op.target];
         bool dead = by.refused;
-        for (const std::uint32_t slot : by.slots) dead |= fair_.capacity(slot) <= 0;
+        for (const std::uint32_t slot : by.slots) dead |= flows_.capacity(slot) <= 0;
         if (dead) {
             s.failed = true;
             release_engine(number);
@@ -297,14 +245,11 @@ private:
 
     void begin_flow(std::uint32_t stream) {
         const operation& op = streams_[stream].front();
-        flows_.push_back({stream, static_cast<double>(op.bytes), 0, &ways[op.target]});
-        dirty_ = true;
+        flows_.add(stream, op.bytes, ways[op.target]);
     }
 
     void end_flow(std::size_t index) {
-        const flow ended = flows_[index];
-        flows_.erase(flows_.begin() + static_cast<std::ptrdiff_t>(index));
-        dirty_ = true;
+        const flow ended = flows_.remove(index);
         if (ended.stream == nothing) {
             host_flow_done_ = true;
             return;
@@ -350,15 +295,9 @@ private:
     }
 
     void apply(const link_fault& fault) {
-        fair_.set_capacity(fault.where.slot(), fault.gb_s);
-        dirty_ = true;
+        flows_.set_capacity(fault.where.slot(), fault.gb_s);
         if (fault.gb_s > 0) return;
-        for (std::size_t i = flows_.size(); i-- > 0;) {
-            const flow dying = flows_[i];
-            if (dying.stream == nothing ||
-                std::find(dying.by->slots.begin(), dying.by->slots.end(), fault.where.slot()) == dying.by->slots.end())
-                continue;
-            flows_.erase(flows_.begin() + static_cast<std::ptrdiff_t>(i));
+        for (flow dying{}; flows_.remove_one_on(fault.where.slot(), dying);) {
             streams_[dying.stream].failed = true;
             release_engine(dying.by->engine);
             schedule(now_us_, timed::finish, dying.stream);
@@ -386,15 +325,14 @@ private:
     const machine& machine_;
     bool timing_only_, tracing_;
     double now_us_ = 0;
-    fair_share fair_;
-    bool dirty_ = false, host_flow_done_ = false;
+    flow_table flows_;
+    bool host_flow_done_ = false;
     std::uint64_t next_order_ = 0, races_ = 0;
     std::vector<stream_state> streams_;
     std::vector<recording> recordings_;
     std::vector<std::uint32_t> free_recordings_;
     std::vector<std::uint32_t> engine_busy_;
     std::vector<std::vector<std::uint32_t>> engine_queue_;
-    std::vector<flow> flows_;
     std::vector<timed> heap_;
     std::vector<link_fault> faults_;
     copy_trace trace_;

@@ -9,38 +9,10 @@
 #include <vector>
 
 #include <barelink/report/detail/host_tree.hpp>
-#include <barelink/report/svg.hpp>
+#include <barelink/report/detail/layout_types.hpp>
 
 BARELINK_BEGIN_NAMESPACE
 namespace detail {
-
-struct layout_box {
-    double x = 0, y = 0, width = 0, height = 0;
-    bool drawn = false;
-
-    [[nodiscard]] double middle() const noexcept { return x + width / 2; }
-    [[nodiscard]] double bottom() const noexcept { return y + height; }
-    [[nodiscard]] double centre() const noexcept { return y + height / 2; }
-};
-
-/// A link in the picture. Vertical: from top to bottom. Horizontal: from left to right. Curve: a cubic from `first`.
-struct layout_wire {
-    enum class form : std::uint8_t { none, vertical, horizontal, curve };
-    form shape = form::none;
-    node_index first = no_node; ///< the node at points[0]
-    svg_point points[4];
-    svg_point label;
-    bool labelled = false;
-};
-
-struct layout_sizes {
-    double gpu_height = 52, package_height = 28, hub_height = 26, switch_height = 20, memory_height = 36;
-    double link_gap = 46, bare_gap = 18, hub_gap = 60, package_gap = 74, pad = 14, margin = 26, head = 70;
-    double package_text = 0; ///< of a package's height, what its name takes at the top; 0 writes it beside
-    double hub_text = 0;     ///< the same at the bottom of the NVSwitch
-    double widest = 1800;    ///< of a line of packages
-    double widest_rack = 2600;
-};
 
 class machine_layout {
 public:
@@ -343,131 +315,6 @@ private:
     std::vector<double> line_y_;
     double card_height_ = 0;
 };
-
-inline void machine_layout::place_links() {
-    for (std::uint32_t n = 0; n < m_.nodes.size(); ++n) {
-        const host_tree::place& place = tree_.places[n];
-        if (place.link == no_link || !boxes[n].drawn || !boxes[place.above.value].drawn) continue;
-        const layout_box &box = boxes[n], &above = boxes[place.above.value];
-        layout_wire& wire = wires[place.link];
-        wire.shape = layout_wire::form::vertical;
-        const bool memory = m_.nodes[n].kind == node_kind::memory;
-        wire.first = memory ? node_index{n} : place.above;
-        wire.points[0] = {box.middle(), memory ? box.bottom() : above.bottom()};
-        wire.points[1] = {box.middle(), memory ? above.y : box.y};
-        wire.labelled = memory || says_rate(node_index{n});
-        wire.label = {box.middle(), memory ? (box.bottom() + above.y) / 2 : box.y - size_.link_gap / 2};
-    }
-    for (const std::uint32_t l : tree_.other_links) {
-        const link& each = m_.links[l];
-        const bool a_above = boxes[each.a.value].y <= boxes[each.b.value].y;
-        const node_index top = a_above ? each.a : each.b, end = a_above ? each.b : each.a;
-        if (!boxes[top.value].drawn || !boxes[end.value].drawn || top == end) continue;
-        const layout_box &upper = boxes[top.value], &lower = boxes[end.value];
-        const double x = std::clamp(lower.middle() + 0.4 * lower.width, upper.x + 6, upper.x + upper.width - 6);
-        wires[l].shape = layout_wire::form::vertical;
-        wires[l].first = top;
-        wires[l].points[0] = {x, upper.bottom()};
-        wires[l].points[1] = {lower.middle() + 0.4 * lower.width, lower.y};
-        wires[l].label = {x, lower.y - size_.link_gap / 2};
-        wires[l].labelled = true;
-    }
-    for (const std::uint32_t l : tree_.cpu_links) place_cpu_link(l);
-    for (const std::uint32_t l : tree_.cpu_links) cpu_links_left_out += wires[l].shape == layout_wire::form::none;
-    for (const std::uint32_t l : tree_.nvlinks) {
-        const link& each = m_.links[l];
-        const node_index gpu = each.a == hub_ ? each.b : each.a;
-        if (hub_ == no_node || (each.a != hub_ && each.b != hub_) || !boxes[gpu.value].drawn) continue;
-        const layout_box &box = boxes[gpu.value], &bar = hub_bars[row_of_[gpu.value]];
-        layout_wire& wire = wires[l];
-        wire.shape = layout_wire::form::vertical;
-        wire.first = gpu;
-        wire.points[0] = {box.middle(), box.bottom()};
-        wire.points[1] = {box.middle(), bar.y};
-        wire.label = {box.middle(), bar.y - (size_.hub_gap - size_.pad) / 2 - 1};
-        wire.labelled = true;
-    }
-    place_curves();
-}
-
-inline void machine_layout::place_cpu_link(std::uint32_t l) {
-    const link& each = m_.links[l];
-    const std::size_t from = card_of(each.a), to = card_of(each.b);
-    if (from >= cards.size() || to >= cards.size() || from == to) return;
-    const node_index left = from < to ? each.a : each.b, right = from < to ? each.b : each.a;
-    const layout_box &a = boxes[left.value], &b = boxes[right.value];
-    layout_wire& wire = wires[l];
-    wire.first = left;
-    wire.labelled = true;
-    if (std::max(from, to) - std::min(from, to) == 1 && a.y == b.y) {
-        wire.shape = layout_wire::form::horizontal;
-        wire.points[0] = {a.x + a.width, package_lane(left)};
-        wire.points[1] = {b.x, package_lane(right)};
-        wire.label = {(a.x + a.width + b.x) / 2, package_lane(left)};
-        return;
-    }
-    if (tree_.cpu_links.size() > most_cpu_links) {
-        wire.labelled = false;
-        return;
-    }
-    wire.shape = layout_wire::form::curve;
-    const layout_box &card = cards[std::min(from, to)], &other = cards[std::max(from, to)];
-    if (card.y != other.y) { // on different lines: along the left edge
-        const double edge = std::min(a.x, b.x) - 36;
-        wire.points[0] = {a.x, a.centre()};
-        wire.points[1] = {edge, a.centre() + 40};
-        wire.points[2] = {edge, b.centre() - 40};
-        wire.points[3] = {b.x, b.centre()};
-        wire.label = {std::max(a.x - 12, 42.0), card.bottom() + 12};
-        return;
-    }
-    const double distance = card_distance(each), height = 1.333 * (2 + 22 * distance);
-    const double spread = 7 * distance;
-    wire.points[0] = {card.middle() + card.width * 0.2 - spread, card.y};
-    wire.points[3] = {other.middle() - other.width * 0.2 + spread, other.y};
-    wire.points[1] = {wire.points[0].x, card.y - height};
-    wire.points[2] = {wire.points[3].x, other.y - height};
-    wire.label = {(wire.points[0].x + wire.points[3].x) / 2, std::min(card.y, other.y) - 0.75 * height};
-}
-
-/// Curves leave a GPU in the order of their other ends, so that those of one GPU do not cross each other.
-inline void machine_layout::place_curves() {
-    struct end {
-        std::uint32_t link;
-        double other, own;
-    };
-    std::vector<std::vector<end>> ends(m_.nodes.size());
-    for (const std::uint32_t l : tree_.nvlinks) {
-        const link& each = m_.links[l];
-        if (!joins_pair(each) || !boxes[each.a.value].drawn || !boxes[each.b.value].drawn) continue;
-        const double a = boxes[each.a.value].middle(), b = boxes[each.b.value].middle();
-        ends[each.a.value].push_back({l, b, a});
-        ends[each.b.value].push_back({l, a, b});
-        layout_wire& wire = wires[l];
-        wire.shape = layout_wire::form::curve;
-        wire.first = a <= b ? each.a : each.b;
-        wire.labelled = true;
-    }
-    for (std::uint32_t n = 0; n < m_.nodes.size(); ++n) {
-        auto& mine = ends[n];
-        const auto place = [](const end& e) { return e.other < e.own ? -1 / (e.own - e.other) : 1 / (e.other - e.own); };
-        std::sort(mine.begin(), mine.end(), [&](const end& a, const end& b) { return place(a) < place(b); });
-        for (std::size_t i = 0; i < mine.size(); ++i) {
-            const double count = static_cast<double>(mine.size());
-            const double step = std::min(15.0, (boxes[n].width - 16) / std::max(1.0, count - 1));
-            const double x = boxes[n].middle() + step * (static_cast<double>(i) - (count - 1) / 2);
-            layout_wire& wire = wires[mine[i].link];
-            const bool starts = wire.first == node_index{n};
-            wire.points[starts ? 0 : 3] = {x, boxes[n].bottom()};
-            wire.points[starts ? 1 : 2] = {x, boxes[n].bottom() + 4.0 / 3 * hanging_[mine[i].link]};
-        }
-    }
-    for (const std::uint32_t l : tree_.nvlinks)
-        if (wires[l].shape == layout_wire::form::curve)
-            wires[l].label = {(wires[l].points[0].x + wires[l].points[3].x) / 2,
-                              (wires[l].points[0].y + 3 * wires[l].points[1].y + 3 * wires[l].points[2].y +
-                               wires[l].points[3].y) / 8};
-}
 
 } // namespace detail
 BARELINK_END_NAMESPACE
