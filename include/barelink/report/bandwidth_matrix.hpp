@@ -4,9 +4,9 @@
 #include <string>
 #include <vector>
 
+#include <barelink/machine/machine.hpp>
 #include <barelink/report/text_table.hpp>
 #include <barelink/report/units.hpp>
-#include <barelink/machine/machine.hpp>
 
 BARELINK_BEGIN_NAMESPACE
 
@@ -70,7 +70,8 @@ inline void matrix_classes(const machine& m, text_table& table) {
         table.row(heading);
         for (const node_index from : memories) {
             std::vector<std::string> cells{m.at(from).id()};
-            for (const node_index to : memories) cells.push_back(from == to ? "." : detail::path_cell(m.path(from, to)));
+            for (const node_index to : memories)
+                cells.push_back(from == to ? "." : detail::path_cell(m.path(from, to)));
             table.row(cells);
         }
     }

@@ -37,10 +37,11 @@ namespace detail {
     for (const detail::trace_lane& lane : detail::trace_lanes(p, trace)) {
         for (const auto& track : lane.tracks) {
             ++thread;
-            out += fmt::format(",\n{{\"ph\":\"M\",\"name\":\"thread_name\",\"pid\":1,\"tid\":{0},\"args\":{{\"name\":{1}}}}}"
-                               ",\n{{\"ph\":\"M\",\"name\":\"thread_sort_index\",\"pid\":1,\"tid\":{0},\"args\":{{"
-                               "\"sort_index\":{0}}}}}",
-                               thread, detail::json_quoted(lane.name(m, "->")));
+            out += fmt::format(
+                ",\n{{\"ph\":\"M\",\"name\":\"thread_name\",\"pid\":1,\"tid\":{0},\"args\":{{\"name\":{1}}}}}"
+                ",\n{{\"ph\":\"M\",\"name\":\"thread_sort_index\",\"pid\":1,\"tid\":{0},\"args\":{{"
+                "\"sort_index\":{0}}}}}",
+                thread, detail::json_quoted(lane.name(m, "->")));
             for (const copy_record* each : track) {
                 const bool planned = each->route < p.routes.size();
                 const std::string_view family = planned ? p.routes[each->route].family : "copy";

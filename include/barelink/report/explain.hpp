@@ -27,10 +27,11 @@ namespace detail {
     if (direct && direct->usable(p.asked.trust_unproved)) return {};
     const double gb_s = driver_staged_gb_s(m, from, to);
     if (gb_s <= 0) return {};
-    return fmt::format("cudaMemcpyPeer without peer access bounces through {} blocks one after the other: {}; the plan is "
-                       "{} times as fast",
-                       format_bytes(static_cast<std::uint64_t>(m.costs.driver_staging_bytes)), format_gb_s(gb_s),
-                       format_rate(p.predicted_gb_s() / gb_s));
+    return fmt::format(
+        "cudaMemcpyPeer without peer access bounces through {} blocks one after the other: {}; the plan is "
+        "{} times as fast",
+        format_bytes(static_cast<std::uint64_t>(m.costs.driver_staging_bytes)), format_gb_s(gb_s),
+        format_rate(p.predicted_gb_s() / gb_s));
 }
 
 } // namespace detail

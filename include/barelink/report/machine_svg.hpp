@@ -13,8 +13,9 @@ BARELINK_BEGIN_NAMESPACE
 [[nodiscard]] inline std::string machine_svg(const machine& m) {
     const detail::host_tree tree(m);
     const detail::machine_layout layout(m, tree);
+    const detail::wire_layout wires(m, tree, layout);
     svg_writer svg;
-    detail::machine_drawing drawing(m, tree, layout, svg);
+    detail::machine_drawing drawing(m, tree, layout, wires, svg);
     const std::string summary = detail::machine_summary(m);
     const std::string title = m.name.empty() ? "machine" : m.name;
     drawing.heading(title, summary);

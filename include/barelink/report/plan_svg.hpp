@@ -15,14 +15,18 @@ namespace detail {
 class plan_drawing {
 public:
     plan_drawing(const machine& m, const plan& p)
-        : m_(m), plan_(p), tree_(m), layout_(m, tree_, sizes()), flows_(m, layout_, p, p.routes.size() < 2 ? 12 : p.routes.size() < 4 ? 18 : 24),
-          drawing_(m, tree_, layout_, svg_) {}
+        : m_(m), plan_(p), tree_(m), layout_(m, tree_, sizes()), wires_(m, tree_, layout_),
+          flows_(m, layout_, wires_, p,
+                 p.routes.size() < 2   ? 12
+                 : p.routes.size() < 4 ? 18
+                                       : 24),
+          drawing_(m, tree_, layout_, wires_, svg_) {}
 
     [[nodiscard]] std::string str() {
         const std::string title = to_string(plan_.asked.from) + " \u2192 " + to_string(plan_.asked.to) + ", " +
                                   format_bytes(plan_.asked.bytes);
-        const std::string figures = fmt::format("{} on {}, {} of the bound", format_gb_s(plan_.predicted_gb_s()), m_.name,
-                                                format_percent(part_of_bound()));
+        const std::string figures = fmt::format("{} on {}, {} of the bound", format_gb_s(plan_.predicted_gb_s()),
+                                                m_.name, format_percent(part_of_bound()));
         drawing_.heading(title, figures + ", " + format_us(plan_.predicted_us));
         drawing_.cards();
         drawing_.hub();
@@ -51,7 +55,8 @@ private:
     }
     /// Streams run over it: it is painted below them.
     [[nodiscard]] bool below_streams(node_index n) const {
-        return m_.at(n).kind == node_kind::package || (m_.at(n).kind == node_kind::pcie_switch && flows_.turns_in[n.value]);
+        return m_.at(n).kind == node_kind::package ||
+               (m_.at(n).kind == node_kind::pcie_switch && flows_.turns_in[n.value]);
     }
     void box(node_index n) {
         if (!layout_.boxes[n.value].drawn || m_.at(n).kind == node_kind::nvswitch) return;
@@ -94,6 +99,7 @@ private:
     svg_writer svg_;
     host_tree tree_;
     machine_layout layout_;
+    wire_layout wires_;
     flow_layout flows_;
     machine_drawing drawing_;
 };
@@ -104,12 +110,14 @@ inline void plan_drawing::streams() {
         svg_.open({}, fmt::format("{}: {}, {} of {}", way_text(m_, plan_, each), format_gb_s(each.gb_s),
                                   share_text(plan_, each.bytes), format_bytes(plan_.asked.bytes)));
         const double width = flows_.width_of(r);
-        svg_.path(flows_.paths[r], "flow", fmt::format("stroke=\"{}\" stroke-width=\"{:.2f}\"", route_colour(r), width));
+        svg_.path(flows_.paths[r], "flow",
+                  fmt::format("stroke=\"{}\" stroke-width=\"{:.2f}\"", route_colour(r), width));
         svg_.path(flows_.paths[r], "pulse", fmt::format("stroke-width=\"{:.2f}\"", std::min(2.2, width * 0.4)));
         svg_.close();
     }
     for (const flow_layout::arrow& a : flows_.arrows) {
-        const double half = a.half_width + 4, long_side = std::clamp(0.6 * half, 8.0, 13.0), back = a.down ? -long_side : long_side;
+        const double half = a.half_width + 4, long_side = std::clamp(0.6 * half, 8.0, 13.0),
+                     back = a.down ? -long_side : long_side;
         const bool dark = a.shared || a.half_width > 5;
         svg_.path(fmt::format("M{} {}l{} {}h{}z", svg_number(a.tip.x), svg_number(a.tip.y), svg_number(-half),
                               svg_number(back), svg_number(2 * half)),
@@ -120,7 +128,7 @@ inline void plan_drawing::streams() {
 /// What every used link carries, of what it could; red where that is all of it.
 inline void plan_drawing::loads() {
     for (std::uint32_t l = 0; l < m_.links.size(); ++l) {
-        const layout_wire& wire = layout_.wires[l];
+        const layout_wire& wire = wires_.wires[l];
         if (!flows_.link_used[l] || !wire.labelled) continue;
         const link& each = m_.links[l];
         const bool from_a = wire.first == each.a;
@@ -138,7 +146,8 @@ inline void plan_drawing::loads() {
             lines[0] = (flat ? "\u2192 " : "\u2193 ") + lines[0];
             lines[1] = (flat ? "\u2190 " : "\u2191 ") + lines[1];
         }
-        drawing_.pill(wire.label, lines, std::string(drawing_.on_card(wire.label) ? "pill-card" : "pill") + (full ? " pill-full" : ""),
+        drawing_.pill(wire.label, lines,
+                      std::string(drawing_.on_card(wire.label) ? "pill-card" : "pill") + (full ? " pill-full" : ""),
                       full ? "b full" : "");
     }
 }
@@ -165,7 +174,8 @@ inline double plan_drawing::table(double x, double y, double right) {
         y += 21;
         const std::string colour = fmt::format("fill=\"{}\"", route_colour(i));
         std::string way = way_text(m_, plan_, r);
-        for (std::size_t at = way.find("->"); at != std::string::npos; at = way.find("->")) way.replace(at, 2, "\u2192");
+        for (std::size_t at = way.find("->"); at != std::string::npos; at = way.find("->"))
+            way.replace(at, 2, "\u2192");
         svg_.rect(x, y - 9.5, 12, 12, 3, "", colour);
         svg_.text(x + 22, y, text_cut(way, family - x - 30, 11), "");
         svg_.text(family, y, r.family, "m s");
@@ -182,7 +192,8 @@ inline double plan_drawing::gauges(double x, double y, double right) {
         double gb_s;
         const char* fill;
     };
-    std::vector<gauge> all{{"this plan", plan_.predicted_gb_s(), "fill-good"}, {"bound", plan_.bound_gb_s, "fill-soft"}};
+    std::vector<gauge> all{{"this plan", plan_.predicted_gb_s(), "fill-good"},
+                           {"bound", plan_.bound_gb_s, "fill-soft"}};
     if (const auto plain = baseline_plan(m_, plan_.asked); plain && !same_ways(m_, *plain, plan_))
         all.push_back({plain->routes.front().leg_count > 1 ? "staged in host memory" : "direct path alone",
                        plain->predicted_gb_s(), "fill-soft"});
@@ -206,7 +217,8 @@ inline double plan_drawing::gauges(double x, double y, double right) {
         y += 17;
         const bool cut = i + 1 == most_chains && chains.size() > most_chains;
         std::string said = cut ? fmt::format("and {} more", chains.size() - i) : to_string(m_, chains[i]);
-        for (std::size_t at = said.find("->"); at != std::string::npos; at = said.find("->")) said.replace(at, 2, "\u2192");
+        for (std::size_t at = said.find("->"); at != std::string::npos; at = said.find("->"))
+            said.replace(at, 2, "\u2192");
         svg_.text(x, y, text_cut(said, right - x - 80, 11), "s");
         if (!cut) svg_.text(right, y, format_gb_s(chains[i].gb_s), "num s end full");
     }

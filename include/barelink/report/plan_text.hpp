@@ -91,9 +91,9 @@ namespace detail {
 
 /// The plan as text: several lines, the last one ended. Rates in GB/s.
 [[nodiscard]] inline std::string plan_text(const machine& m, const plan& p, text_style style = {}) {
-    std::string out = fmt::format("{}, {} on {}\n\n",
-                                  style.bold(to_string(p.asked.from) + " -> " + to_string(p.asked.to)),
-                                  format_bytes(p.asked.bytes), m.name);
+    std::string out =
+        fmt::format("{}, {} on {}\n\n", style.bold(to_string(p.asked.from) + " -> " + to_string(p.asked.to)),
+                    format_bytes(p.asked.bytes), m.name);
     out += detail::routes_table(m, p, style) + '\n';
     out += detail::figures_text(m, p, style);
     out += fmt::format("  {}   {}\n", style.bold("compared"), detail::comparison_text(m, p));

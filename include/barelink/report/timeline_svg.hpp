@@ -29,13 +29,14 @@ public:
         : m_(m), plan_(p), trace_(trace), lanes_(trace_lanes(p, trace)), span_(span_of(trace)) {
         for (const trace_lane& lane : lanes_) left_ = std::max(left_, 40 + text_pixels(lane.name(m, "\u2192"), 10));
         measure_loads();
-        for (const link_load& each : loads_) left_ = std::max({left_, 40 + text_pixels(load_name(each), 10), 40 + text_pixels(fullness_text(each), 10)});
+        for (const link_load& each : loads_)
+            left_ = std::max({left_, 40 + text_pixels(load_name(each), 10), 40 + text_pixels(fullness_text(each), 10)});
         left_ = std::min(left_, 330.0);
     }
 
     [[nodiscard]] std::string str() {
-        const std::string title = fmt::format("{} \u2192 {}, {}", to_string(plan_.asked.from), to_string(plan_.asked.to),
-                                              format_bytes(plan_.asked.bytes));
+        const std::string title = fmt::format("{} \u2192 {}, {}", to_string(plan_.asked.from),
+                                              to_string(plan_.asked.to), format_bytes(plan_.asked.bytes));
         const std::string figures =
             fmt::format("{} on {}: {}, {} copies", format_us(span_.us()), m_.name,
                         format_gb_s(rate_gb_s(static_cast<double>(plan_.asked.bytes), span_.us())), trace_.size());
@@ -43,7 +44,8 @@ public:
         svg_.text(26, 56, figures, "h2");
         double y = 92;
         for (const trace_lane& lane : lanes_) y += lane_height(lane) + 5;
-        const double lanes_end = y + 2, end = lanes_end + (loads_.empty() ? 0 : 34 + 50 * static_cast<double>(loads_.size()));
+        const double lanes_end = y + 2,
+                     end = lanes_end + (loads_.empty() ? 0 : 34 + 50 * static_cast<double>(loads_.size()));
         grid(78, end);
         y = 92;
         for (const trace_lane& lane : lanes_) {
@@ -55,8 +57,8 @@ public:
             svg_.text(26, lanes_end + 22, "Load of the busiest links; the dashed line is all that fits", "m s");
         }
         for (std::size_t i = 0; i < loads_.size(); ++i) draw(loads_[i], lanes_end + 34 + 50 * static_cast<double>(i));
-        return svg_.document(width, legend(end + 22), title, "A timeline of the copies of one transfer: " + figures + ".",
-                             svg_style);
+        return svg_.document(width, legend(end + 22), title,
+                             "A timeline of the copies of one transfer: " + figures + ".", svg_style);
     }
 
 private:
@@ -70,8 +72,8 @@ private:
         return track_height * static_cast<double>(lane.tracks.size());
     }
     [[nodiscard]] std::string load_name(const link_load& load) const {
-        return fmt::format("{} {} \u2192 {}", to_string(m_.at(load.where.link).kind), m_.at(tail_of(m_, load.where)).id(),
-                           m_.at(head_of(m_, load.where)).id());
+        return fmt::format("{} {} \u2192 {}", to_string(m_.at(load.where.link).kind),
+                           m_.at(tail_of(m_, load.where)).id(), m_.at(head_of(m_, load.where)).id());
     }
 
     [[nodiscard]] std::string fullness_text(const link_load& load) const {
@@ -104,7 +106,8 @@ private:
                 std::size_t last = i;
                 const double from = x_of(track[i]->start_us);
                 while (last + 1 < track.size() && track[last + 1]->route == track[i]->route &&
-                       x_of(track[last + 1]->end_us) - from < 2 && x_of(track[last + 1]->start_us) - x_of(track[last]->end_us) < 0.5)
+                       x_of(track[last + 1]->end_us) - from < 2 &&
+                       x_of(track[last + 1]->start_us) - x_of(track[last]->end_us) < 0.5)
                     ++last;
                 bar(*track[i], *track[last], last - i + 1, y + track_height * static_cast<double>(t));
                 i = last + 1;
@@ -113,10 +116,11 @@ private:
     }
     void bar(const copy_record& first, const copy_record& last, std::size_t copies, double y) {
         const double from = x_of(first.start_us), wide = std::max(0.6, x_of(last.end_us) - from - 0.6);
-        svg_.open({}, copies > 1 ? fmt::format("route {}, {} copies from chunk {}", first.route + 1, copies, first.chunk)
-                                 : fmt::format("route {}, chunk {}: {}, {} at {}", first.route + 1, first.chunk,
-                                               format_bytes(first.bytes), format_us(first.end_us - first.start_us),
-                                               format_us(first.start_us - span_.start_us)));
+        svg_.open({}, copies > 1
+                          ? fmt::format("route {}, {} copies from chunk {}", first.route + 1, copies, first.chunk)
+                          : fmt::format("route {}, chunk {}: {}, {} at {}", first.route + 1, first.chunk,
+                                        format_bytes(first.bytes), format_us(first.end_us - first.start_us),
+                                        format_us(first.start_us - span_.start_us)));
         svg_.rect(from, y + 1, wide, track_height - 2, wide > 5 ? 2 : 0, "",
                   fmt::format("fill=\"{}\"", route_colour(first.route)));
         svg_.close();
@@ -172,12 +176,16 @@ inline void timeline_drawing::measure_loads() {
 
 inline void timeline_drawing::draw(const link_load& load, double y) {
     const double high = 40, most = m_.gb_s(load.where), step = (right - left_) / static_cast<double>(slices);
-    const auto height_of = [&](double gb_s) { return y + high - (high - 6) * std::min(1.0, most > 0 ? gb_s / most : 0); };
+    const auto height_of = [&](double gb_s) {
+        return y + high - (high - 6) * std::min(1.0, most > 0 ? gb_s / most : 0);
+    };
     std::string area = fmt::format("M{} {}", svg_number(left_), svg_number(y + high));
     double before = -1;
     for (std::size_t s = 0; s < slices; ++s) {
         const double top = height_of(load.gb_s[s]), x = left_ + step * static_cast<double>(s);
-        if (std::abs(top - before) > 0.05) area += fmt::format("L{0} {1}L{0} {2}", svg_number(x), svg_number(before < 0 ? y + high : before), svg_number(top));
+        if (std::abs(top - before) > 0.05)
+            area += fmt::format("L{0} {1}L{0} {2}", svg_number(x), svg_number(before < 0 ? y + high : before),
+                                svg_number(top));
         before = top;
     }
     area += fmt::format("L{0} {1}L{0} {2}z", svg_number(right), svg_number(before), svg_number(y + high));
@@ -195,7 +203,8 @@ inline double timeline_drawing::legend(double y) {
     y += 22;
     for (std::size_t r = 0; r < plan_.routes.size(); ++r) {
         std::string way = way_text(m_, plan_, plan_.routes[r]);
-        for (std::size_t at = way.find("->"); at != std::string::npos; at = way.find("->")) way.replace(at, 2, "\u2192");
+        for (std::size_t at = way.find("->"); at != std::string::npos; at = way.find("->"))
+            way.replace(at, 2, "\u2192");
         const double wide = 18 + text_pixels(way, 11) + 22;
         if (x > 26 && x + wide > width - 20) {
             x = 26;

@@ -75,11 +75,10 @@ namespace detail {
 inline void tree_rows(const machine& m, const host_tree& tree, node_index n, const std::string& trunk,
                       const std::string& branch, text_table& table) {
     const node& there = m.at(n);
-    std::vector<std::string> cells{branch + there.id(), described(m, tree, n),
-                                   there.numa == unknown_numa || there.kind == node_kind::memory
-                                       ? ""
-                                       : std::to_string(there.numa.value),
-                                   to_string(there.pci)};
+    std::vector<std::string> cells{
+        branch + there.id(), described(m, tree, n),
+        there.numa == unknown_numa || there.kind == node_kind::memory ? "" : std::to_string(there.numa.value),
+        to_string(there.pci)};
     if (tree.at(n).link != no_link) {
         const link& above = m.at(link_index{tree.at(n).link});
         cells.insert(cells.end(), {to_string(above.kind), format_rate(m.gb_s(tree.down(m, n))),
@@ -90,8 +89,8 @@ inline void tree_rows(const machine& m, const host_tree& tree, node_index n, con
     children.insert(children.end(), tree.at(n).below.begin(), tree.at(n).below.end());
     for (const node_index child : children) {
         const bool last = child == children.back();
-        tree_rows(m, tree, child, trunk + (last ? "   " : "\u2502  "), trunk + (last ? "\u2514\u2500 " : "\u251c\u2500 "),
-                  table);
+        tree_rows(m, tree, child, trunk + (last ? "   " : "\u2502  "),
+                  trunk + (last ? "\u2514\u2500 " : "\u251c\u2500 "), table);
     }
 }
 
@@ -114,8 +113,8 @@ inline void joined_rows(const machine& m, const std::vector<std::uint32_t>& link
             on_hub.push_back(each.a);
             pairs += (pairs.empty() ? "" : ", ") + m.at(each.a).id() + "-" + m.at(each.b).id();
         }
-        table.row({to_string(first.kind), format_rate(first.gb_s_ab), format_rate(first.gb_s_ba), to_string(first.source),
-                   hub ? id_list(m, on_hub) + ", each to the " + m.at(first.b).id() : pairs});
+        table.row({to_string(first.kind), format_rate(first.gb_s_ab), format_rate(first.gb_s_ba),
+                   to_string(first.source), hub ? id_list(m, on_hub) + ", each to the " + m.at(first.b).id() : pairs});
     }
 }
 
@@ -138,7 +137,8 @@ inline void joined_rows(const machine& m, const std::vector<std::uint32_t>& link
     detail::joined_rows(m, tree.cpu_links, joins);
     detail::joined_rows(m, tree.other_links, joins);
     detail::joined_rows(m, tree.nvlinks, joins);
-    if (!tree.cpu_links.empty() || !tree.other_links.empty() || !tree.nvlinks.empty()) out += '\n' + joins.str("  ", style);
+    if (!tree.cpu_links.empty() || !tree.other_links.empty() || !tree.nvlinks.empty())
+        out += '\n' + joins.str("  ", style);
 
     if (!m.notes.empty()) out += "\n  " + style.bold("notes") + '\n';
     for (const machine_note& note : m.notes) out += fmt::format("  {}: {}\n", note.object, note.said);

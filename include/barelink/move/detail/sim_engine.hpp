@@ -83,11 +83,9 @@ public:
         note_races(to, from, bytes, nothing);
         copy_record ran = tag;
         ran.start_us = now_us_;
-        flows_.push_back({nothing, static_cast<double>(bytes), 0, &by});
-        dirty_ = true;
-        while (!host_flow_done_ && step(never)) {
-        }
-        std::erase_if(flows_, [](const flow& f) { return f.stream == nothing; });
+        flows_.add(nothing, bytes, by);
+        while (!host_flow_done_ && step(never)) {}
+        flows_.remove_host_flows();
         if (!host_flow_done_) return false;
         if (!timing_only_) std::memcpy(to, from, bytes);
         ran.end_us = now_us_;

@@ -10,7 +10,7 @@
 #include <vector>
 
 #include <barelink/plan/plan.hpp>
-#include <barelink/report/detail/machine_layout.hpp>
+#include <barelink/report/detail/wire_layout.hpp>
 #include <barelink/report/limits.hpp>
 
 BARELINK_BEGIN_NAMESPACE
@@ -19,10 +19,9 @@ namespace detail {
 class flow_layout {
 public:
     /// `pixels` is the width of all routes together.
-    flow_layout(const machine& m, const machine_layout& layout, const plan& p, double pixels)
+    flow_layout(const machine& m, const machine_layout& layout, const wire_layout& wires, const plan& p, double pixels)
         : link_load(2 * m.links.size()), link_used(m.links.size()), node_used(m.nodes.size()), turns_in(m.nodes.size()),
-          turns_left(m.nodes.size()),
-          m_(m), layout_(layout), plan_(p) {
+          turns_left(m.nodes.size()), m_(m), layout_(layout), wires_(wires), plan_(p) {
         double total = 0;
         for (const route& r : p.routes) total += r.gb_s;
         scale_ = total > 0 ? pixels / total : 0;
@@ -64,7 +63,7 @@ private:
         std::uint64_t bar;
     };
 
-    [[nodiscard]] const layout_wire& wire(const hop& h) const noexcept { return layout_.wires[h.over.link.value]; }
+    [[nodiscard]] const layout_wire& wire(const hop& h) const noexcept { return wires_.wires[h.over.link.value]; }
     [[nodiscard]] bool vertical(const hop& h) const noexcept { return wire(h).shape == layout_wire::form::vertical; }
     [[nodiscard]] bool sideways(const hop& h) const noexcept { return wire(h).shape == layout_wire::form::horizontal; }
     /// Is the hop's end at this node the lower end of its wire?
@@ -100,8 +99,8 @@ private:
                 // From above and back up: the farther, the deeper. Otherwise the farther, the higher.
                 const bool bowl = hangs_above(hops[i], at) && hangs_above(hops[j], hops[j].from);
                 const double distance = std::abs(from - to);
-                const std::uint64_t bar = package ? (1ull << 40) + static_cast<std::uint64_t>(layout_.boxes[at.value].y * 10)
-                                                  : at.value;
+                const std::uint64_t bar =
+                    package ? (1ull << 40) + static_cast<std::uint64_t>(layout_.boxes[at.value].y * 10) : at.value;
                 turns_.push_back({r, i, j, bowl ? distance : -distance, 0, bar});
                 for (std::size_t h = i; h < j; ++h) turns_in[hops[h].to.value] = true;
                 if (std::min(from, to) < layout_.boxes[at.value].middle() - 1) turns_left[at.value] = true;
@@ -143,17 +142,17 @@ private:
                              [](const strand& a, const strand& b) { return a.key < b.key; });
             double sum = 0;
             for (const strand& s : strands) sum += width_of(s.route);
-            double at = layout_.wires[link].points[0].x - sum / 2;
+            double at = wires_.wires[link].points[0].x - sum / 2;
             std::map<bool, arrow> ends;
             for (const strand& s : strands) {
                 hop& h = hops_[s.route][s.hop];
                 const double width = width_of(s.route);
                 h.x = at + width / 2;
                 if (h.ends_leg && !vertical(h)) {
-                    const bool starts = layout_.wires[link].first == h.to;
-                    arrows.push_back({bent(layout_.wires[link], h.x)[starts ? 0 : 3], width / 2, false, s.route, false});
+                    const bool starts = wires_.wires[link].first == h.to;
+                    arrows.push_back({bent(wires_.wires[link], h.x)[starts ? 0 : 3], width / 2, false, s.route, false});
                 } else if (h.ends_leg) {
-                    const bool down = h.from == layout_.wires[link].first;
+                    const bool down = h.from == wires_.wires[link].first;
                     const auto [end, fresh] = ends.try_emplace(down, arrow{{h.x, 0}, width / 2, down, s.route, false});
                     arrow& a = end->second;
                     if (!fresh) {
@@ -163,7 +162,7 @@ private:
                         a.half_width = (right - left) / 2;
                         a.shared |= a.route != s.route;
                     }
-                    a.tip.y = layout_.wires[link].points[down ? 1 : 0].y;
+                    a.tip.y = wires_.wires[link].points[down ? 1 : 0].y;
                 }
                 at += width;
             }
@@ -200,7 +199,8 @@ private:
     [[nodiscard]] static bend bent(const layout_wire& w, double x) noexcept {
         const double inwards = x - w.points[0].x, deep = (w.points[1].y > w.points[0].y ? -4.0 : 4.0) / 3 * inwards;
         const double last = w.points[3].x - inwards;
-        if (std::abs(w.points[0].x - w.points[1].x) > 0.5) return {{w.points[0], w.points[1], w.points[2], w.points[3]}};
+        if (std::abs(w.points[0].x - w.points[1].x) > 0.5)
+            return {{w.points[0], w.points[1], w.points[2], w.points[3]}};
         return {{{x, w.points[0].y}, {x, w.points[1].y + deep}, {last, w.points[2].y + deep}, {last, w.points[3].y}}};
     }
 
@@ -209,6 +209,7 @@ private:
 
     const machine& m_;
     const machine_layout& layout_;
+    const wire_layout& wires_;
     const plan& plan_;
     double scale_ = 0;
     std::vector<std::vector<hop>> hops_;
@@ -220,7 +221,8 @@ inline std::string flow_layout::curve(const hop& h) const {
     svg_point p[4];
     for (std::size_t i = 0; i < 4; ++i) p[i] = along[wire(h).first == h.from ? i : 3 - i];
     return fmt::format("M{} {}C{} {} {} {} {} {}", svg_number(p[0].x), svg_number(p[0].y), svg_number(p[1].x),
-                       svg_number(p[1].y), svg_number(p[2].x), svg_number(p[2].y), svg_number(p[3].x), svg_number(p[3].y));
+                       svg_number(p[1].y), svg_number(p[2].x), svg_number(p[2].y), svg_number(p[3].x),
+                       svg_number(p[3].y));
 }
 
 inline void flow_layout::draw(std::size_t r) {

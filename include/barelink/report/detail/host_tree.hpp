@@ -23,8 +23,8 @@ struct host_tree {
         std::vector<node_index> memories; ///< in node order
         std::vector<node_index> below;    ///< everything else, in node order
     };
-    std::vector<place> places;     ///< per node
-    std::vector<node_index> roots; ///< packages first
+    std::vector<place> places;              ///< per node
+    std::vector<node_index> roots;          ///< packages first
     std::vector<std::uint32_t> other_links; ///< host-side links that are not in the tree, CPU links apart
     std::vector<std::uint32_t> cpu_links;
     std::vector<std::uint32_t> nvlinks;

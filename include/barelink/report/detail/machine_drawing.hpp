@@ -6,8 +6,8 @@
 #include <string_view>
 #include <vector>
 
-#include <barelink/report/detail/machine_layout.hpp>
 #include <barelink/report/detail/svg_theme.hpp>
+#include <barelink/report/detail/wire_layout.hpp>
 #include <barelink/report/topology_text.hpp>
 #include <barelink/report/units.hpp>
 
@@ -24,14 +24,16 @@ namespace detail {
     for (const std::string_view prefix : {"NVIDIA ", "Tesla ", "GeForce ", "AMD ", "Intel(R) ", "Intel Corporation "})
         if (name.rfind(prefix, 0) == 0) name.erase(0, prefix.size());
     for (const std::string_view noise : {"(R)", "(TM)", " Processor", " CPU"})
-        for (std::size_t at = name.find(noise); at != std::string::npos; at = name.find(noise)) name.erase(at, noise.size());
+        for (std::size_t at = name.find(noise); at != std::string::npos; at = name.find(noise))
+            name.erase(at, noise.size());
     return name;
 }
 
 class machine_drawing {
 public:
-    machine_drawing(const machine& m, const host_tree& tree, const machine_layout& layout, svg_writer& svg)
-        : m_(m), tree_(tree), layout_(layout), svg_(svg) {}
+    machine_drawing(const machine& m, const host_tree& tree, const machine_layout& layout, const wire_layout& wires,
+                    svg_writer& svg)
+        : m_(m), tree_(tree), layout_(layout), wires_(wires), svg_(svg) {}
 
     void heading(const std::string& title, const std::string& subtitle) {
         svg_.text(26, 36, title, "h1");
@@ -47,7 +49,8 @@ public:
         svg_.rect(spine.x, spine.y, spine.width, spine.height, 8, "hub");
     }
     void hub_names() {
-        for (const layout_box& bar : layout_.hub_bars) svg_.text(bar.x + 12, layout_.sizes().hub_text > 0 ? bar.bottom() - 7 : bar.centre() + 4, "nvswitch", "b");
+        for (const layout_box& bar : layout_.hub_bars)
+            svg_.text(bar.x + 12, layout_.sizes().hub_text > 0 ? bar.bottom() - 7 : bar.centre() + 4, "nvswitch", "b");
     }
     void wires(std::string_view group = {}) {
         svg_.open(group);
@@ -60,7 +63,7 @@ public:
     }
     void labels() {
         for (std::uint32_t l = 0; l < m_.links.size(); ++l)
-            if (layout_.wires[l].labelled) rate_label(l);
+            if (wires_.wires[l].labelled) rate_label(l);
     }
     /// A label of one or two lines, centred on a point, on an opaque ground.
     void pill(svg_point at, const std::vector<std::string>& lines, const std::string& ground, const std::string& ink) {
@@ -89,12 +92,13 @@ private:
     const machine& m_;
     const host_tree& tree_;
     const machine_layout& layout_;
+    const wire_layout& wires_;
     svg_writer& svg_;
 };
 
 /// Two strokes side by side, one for each direction: traffic keeps to the right of the way it goes.
 inline void machine_drawing::wire(std::uint32_t l) {
-    const layout_wire& w = layout_.wires[l];
+    const layout_wire& w = wires_.wires[l];
     if (w.shape == layout_wire::form::none) return;
     const link& each = m_.links[l];
     const bool from_a = w.first == each.a;
@@ -105,8 +109,8 @@ inline void machine_drawing::wire(std::uint32_t l) {
     if (w.shape == layout_wire::form::curve) {
         const auto& p = w.points;
         const std::string d = fmt::format("M{} {}C{} {} {} {} {} {}", svg_number(p[0].x), svg_number(p[0].y),
-                                          svg_number(p[1].x), svg_number(p[1].y), svg_number(p[2].x), svg_number(p[2].y),
-                                          svg_number(p[3].x), svg_number(p[3].y));
+                                          svg_number(p[1].x), svg_number(p[1].y), svg_number(p[2].x),
+                                          svg_number(p[2].y), svg_number(p[3].x), svg_number(p[3].y));
         svg_.path(d, name, fmt::format("stroke-width=\"{:.2f}\"", onward + back + gap));
         svg_.path(d, "gap-bg", fmt::format("stroke-width=\"{:.2f}\"", gap));
     } else {
@@ -122,7 +126,7 @@ inline void machine_drawing::wire(std::uint32_t l) {
 }
 
 inline void machine_drawing::rate_label(std::uint32_t l) {
-    const layout_wire& w = layout_.wires[l];
+    const layout_wire& w = wires_.wires[l];
     const link& each = m_.links[l];
     if (w.shape == layout_wire::form::none) return;
     const bool from_a = w.first == each.a;
@@ -131,20 +135,20 @@ inline void machine_drawing::rate_label(std::uint32_t l) {
     const std::uint32_t group = std::max(layout_.group_size[each.a.value], layout_.group_size[each.b.value]);
     std::vector<std::string> lines{group > 1 ? fmt::format("{} \u00d7 {}", group, there) : there};
     if (there != back) lines = {(sideways ? "\u2192 " : "\u2193 ") + there, (sideways ? "\u2190 " : "\u2191 ") + back};
-    const std::string ground = std::string(on_card(w.label) ? "pill-card" : "pill") +
-                               (each.source == evidence::measured ? " pill-measured"
-                                : each.source == evidence::read   ? " pill-read"
-                                                                  : "");
+    const std::string ground =
+        std::string(on_card(w.label) ? "pill-card" : "pill") + (each.source == evidence::measured ? " pill-measured"
+                                                                : each.source == evidence::read   ? " pill-read"
+                                                                                                  : "");
     pill(w.label, lines, ground, each.source == evidence::measured ? "b" : "");
 }
 
 inline void machine_drawing::frame(node_index n) {
     const layout_box& b = layout_.boxes[n.value];
     const node_kind kind = m_.at(n).kind;
-    const char* fill = kind == node_kind::memory                                       ? "mem"
-                       : kind == node_kind::gpu                                        ? "gpu"
+    const char* fill = kind == node_kind::memory                                      ? "mem"
+                       : kind == node_kind::gpu                                       ? "gpu"
                        : kind == node_kind::package || kind == node_kind::pcie_switch ? "bar"
-                                                                                       : "node";
+                                                                                      : "node";
     svg_.rect(b.x, b.y, b.width, b.height, kind == node_kind::gpu ? 8 : 6, fill);
 }
 
@@ -173,11 +177,13 @@ inline void machine_drawing::box(node_index n, const std::string& extra_class, c
     } else if (there.kind == node_kind::gpu) {
         svg_.text(b.middle(), b.y + 17, there.id(), "mid b");
         std::string name = there.name.empty() ? "GPU" : short_name(there.name);
-        for (std::size_t end; text_pixels(name, 9.5) > b.width - 4 && (end = name.find_last_of("- :")) != std::string::npos;)
+        for (std::size_t end;
+             text_pixels(name, 9.5) > b.width - 4 && (end = name.find_last_of("- :")) != std::string::npos;)
             name.erase(end);
         svg_.text(b.middle(), b.y + 31, text_cut(name, b.width - 4, 9.5), "mid s");
         const std::string third = !third_line.empty() ? third_line : !there.cuda ? "not CUDA" : to_string(there.pci);
-        svg_.text(b.middle(), b.y + 43.5, text_cut(third, b.width - 4, 8.5), third_line.empty() ? "mid xs m" : "mid xs b");
+        svg_.text(b.middle(), b.y + 43.5, text_cut(third, b.width - 4, 8.5),
+                  third_line.empty() ? "mid xs m" : "mid xs b");
     } else if (there.kind == node_kind::nic || there.kind == node_kind::disk) {
         const std::uint32_t group = layout_.group_size[n.value];
         const std::string what = there.kind == node_kind::nic ? "NICs" : "disks";
@@ -214,7 +220,8 @@ inline double machine_drawing::legend(double y) {
         x += 28 + text_pixels(format_rate(gb_s), 11) + 14;
     }
     svg_.text(x - 4, y + 48, "GB/s", "m");
-    svg_.text(26, y + 70, "Every link is two lines, one for each direction; widths grow with the root of the rate.", "m");
+    svg_.text(26, y + 70, "Every link is two lines, one for each direction; widths grow with the root of the rate.",
+              "m");
     std::string frames;
     bool read = false, measured = false;
     for (const link& each : m_.links) {
@@ -223,10 +230,11 @@ inline double machine_drawing::legend(double y) {
     }
     frames = "Rates: " + evidence_summary(m_);
     if (read || measured)
-        frames += fmt::format(" ({}{}{})", measured ? "bold in a dark frame: measured" : "", measured && read ? "; " : "",
-                              read ? "framed: read from the machine; no frame: assumed" : "no frame: assumed");
-    if (layout_.cpu_links_left_out > 0)
-        frames += fmt::format(". {} more links between packages are not drawn", layout_.cpu_links_left_out);
+        frames +=
+            fmt::format(" ({}{}{})", measured ? "bold in a dark frame: measured" : "", measured && read ? "; " : "",
+                        read ? "framed: read from the machine; no frame: assumed" : "no frame: assumed");
+    if (wires_.cpu_links_left_out > 0)
+        frames += fmt::format(". {} more links between packages are not drawn", wires_.cpu_links_left_out);
     svg_.text(26, y + 88, frames, "m");
     return y + 104;
 }

@@ -1,4 +1,4 @@
-// Where every node and link of a machine lies in a picture. Private to the report layer.
+// Where every node of a machine lies in a picture. Private to the report layer.
 //
 // Packages side by side; below each its tree, every node a bar that spans what hangs below it, so that host links are straight
 // vertical lines. GPUs share one line at the bottom; NVLink lies below them: a bar for NVSwitch, curves for pairs.
@@ -17,30 +17,22 @@ namespace detail {
 class machine_layout {
 public:
     machine_layout(const machine& m, const host_tree& tree, const layout_sizes& sizes = {})
-        : m_(m), tree_(tree), size_(sizes), boxes(m.nodes.size()), wires(m.links.size()), row_of_(m.nodes.size()),
-          hanging_(m.links.size(), 40.0) {
+        : boxes(m.nodes.size()), hanging(m.links.size(), 40.0), m_(m), tree_(tree), size_(sizes),
+          row_of_(m.nodes.size()) {
         hub_ = m.count(node_kind::nvswitch) > 0 ? m.all(node_kind::nvswitch).front() : no_node;
         group_alike();
         measure_levels();
         place_rows();
-        place_links();
     }
 
-private:
-    const machine& m_;
-    const host_tree& tree_;
-    layout_sizes size_;
-
-public:
-    std::vector<layout_box> boxes;      ///< per node
-    std::vector<layout_wire> wires;     ///< per link
-    std::vector<layout_box> cards;      ///< one per root of the tree
-    std::vector<layout_box> hub_bars;   ///< the NVSwitch: one bar for each line of packages
-    layout_box spine;                   ///< joins them when there is more than one
+    std::vector<layout_box> boxes;         ///< per node
+    std::vector<layout_box> cards;         ///< one per root of the tree
+    std::vector<layout_box> hub_bars;      ///< the NVSwitch: one bar for each line of packages
+    layout_box spine;                      ///< joins them when there is more than one
     std::vector<std::uint32_t> group_size; ///< per node: 1, the number it stands for, or 0 when another stands for it
     double width = 0, bottom = 0;
     double gpu_width = 0;
-    std::size_t cpu_links_left_out = 0; ///< too many to draw
+    std::vector<double> hanging; ///< per link of two GPUs, how deep its curve hangs below them
 
     [[nodiscard]] const layout_sizes& sizes() const noexcept { return size_; }
     /// Which line of packages a node is in.
@@ -52,6 +44,32 @@ public:
     }
     [[nodiscard]] double hub_lane(std::uint32_t row) const noexcept {
         return hub_bars[row].y + (hub_bars[row].height - size_.hub_text) / 2;
+    }
+
+    [[nodiscard]] node_index hub() const noexcept { return hub_; }
+    /// Above this, only links between neighbouring packages are drawn.
+    static constexpr std::size_t most_cpu_links = 28;
+
+    /// A link says its rate unless the next one down carries the same alone.
+    [[nodiscard]] bool says_rate(node_index below) const noexcept {
+        const auto& place = tree_.at(below);
+        if (place.link == no_link) return false;
+        if (place.below.size() != 1) return true;
+        const node_index child = place.below.front();
+        return m_.gb_s(tree_.down(m_, below)) != m_.gb_s(tree_.down(m_, child)) ||
+               m_.gb_s(tree_.up(m_, below)) != m_.gb_s(tree_.up(m_, child)) ||
+               m_.links[place.link].kind != m_.links[tree_.at(child).link].kind;
+    }
+    [[nodiscard]] std::size_t card_of(node_index n) const noexcept {
+        const node_index root = tree_.root_of(n);
+        return static_cast<std::size_t>(std::find(tree_.roots.begin(), tree_.roots.end(), root) - tree_.roots.begin());
+    }
+    [[nodiscard]] double card_distance(const link& l) const noexcept {
+        const double a = static_cast<double>(card_of(l.a)), b = static_cast<double>(card_of(l.b));
+        return a < b ? b - a : a - b;
+    }
+    [[nodiscard]] bool joins_pair(const link& l) const noexcept {
+        return l.kind == link_kind::nvlink && l.a != hub_ && l.b != hub_ && l.a != l.b;
     }
 
 private:
@@ -73,7 +91,8 @@ private:
                 for (std::size_t j = i + 1; j < place.below.size(); ++j) {
                     const node_index other = place.below[j];
                     const link &a = m_.links[tree_.at(first).link], &b = m_.links[tree_.at(other).link];
-                    if (m_.at(other).kind == kind && a.gb_s_ab == b.gb_s_ab && a.gb_s_ba == b.gb_s_ba && a.source == b.source)
+                    if (m_.at(other).kind == kind && a.gb_s_ab == b.gb_s_ab && a.gb_s_ba == b.gb_s_ba &&
+                        a.source == b.source)
                         alike.push_back(other);
                 }
                 if (alike.size() < 3) continue;
@@ -88,17 +107,6 @@ private:
         const bool below_package = m_.at(tree_.root_of(n)).kind == node_kind::package;
         return tree_.at(n).level + (below_package ? 0 : 1);
     }
-    /// A link says its rate unless the next one down carries the same alone.
-    [[nodiscard]] bool says_rate(node_index below) const noexcept {
-        const auto& place = tree_.at(below);
-        if (place.link == no_link) return false;
-        if (place.below.size() != 1) return true;
-        const node_index child = place.below.front();
-        return m_.gb_s(tree_.down(m_, below)) != m_.gb_s(tree_.down(m_, child)) ||
-               m_.gb_s(tree_.up(m_, below)) != m_.gb_s(tree_.up(m_, child)) ||
-               m_.links[place.link].kind != m_.links[tree_.at(child).link].kind;
-    }
-
     void measure_levels() {
         const std::size_t gpus = m_.count(node_kind::gpu);
         gpu_width = gpus <= 4 ? 124 : gpus <= 8 ? 108 : gpus <= 16 ? 90 : 84;
@@ -183,8 +191,8 @@ private:
         const double each = (wide - 2 * size_.pad) / std::max<double>(1, static_cast<double>(memories.size()));
         const double box = std::min(each - 10, 130.0);
         for (std::size_t i = 0; i < memories.size(); ++i)
-            boxes[memories[i].value] = {x + size_.pad + each * (static_cast<double>(i) + 0.5) - box / 2, top + size_.pad,
-                                        box, size_.memory_height, true};
+            boxes[memories[i].value] = {x + size_.pad + each * (static_cast<double>(i) + 0.5) - box / 2,
+                                        top + size_.pad, box, size_.memory_height, true};
     }
 
     void place_rows() {
@@ -202,7 +210,8 @@ private:
 
         for (std::size_t first = 0; first < wide.size(); first += per_row) {
             double line = 2 * size_.margin - size_.package_gap;
-            for (std::size_t i = first; i < std::min(first + per_row, wide.size()); ++i) line += wide[i] + size_.package_gap;
+            for (std::size_t i = first; i < std::min(first + per_row, wide.size()); ++i)
+                line += wide[i] + size_.package_gap;
             width = std::max({width, line, 620.0});
         }
         double top = size_.head + arch_height();
@@ -231,7 +240,8 @@ private:
         if (hub_bars.size() > 1) {
             width += 34;
             for (layout_box& bar : hub_bars) bar.width = width - size_.margin - bar.x;
-            spine = {width - size_.margin - 22, hub_bars.front().y, 22, hub_bars.back().bottom() - hub_bars.front().y, true};
+            spine = {width - size_.margin - 22, hub_bars.front().y, 22, hub_bars.back().bottom() - hub_bars.front().y,
+                     true};
         }
         if (hub_ != no_node && !hub_bars.empty()) boxes[hub_.value] = hub_bars.front();
     }
@@ -245,15 +255,6 @@ private:
         }
         return most;
     }
-    [[nodiscard]] std::size_t card_of(node_index n) const noexcept {
-        const node_index root = tree_.root_of(n);
-        return static_cast<std::size_t>(std::find(tree_.roots.begin(), tree_.roots.end(), root) - tree_.roots.begin());
-    }
-    [[nodiscard]] double card_distance(const link& l) const noexcept {
-        const double a = static_cast<double>(card_of(l.a)), b = static_cast<double>(card_of(l.b));
-        return a < b ? b - a : a - b;
-    }
-
     /// GPUs from left to right within one line of packages.
     [[nodiscard]] std::vector<node_index> gpus_in(std::uint32_t row) const {
         std::vector<node_index> found;
@@ -262,9 +263,6 @@ private:
         std::sort(found.begin(), found.end(),
                   [&](node_index a, node_index b) { return boxes[a.value].x < boxes[b.value].x; });
         return found;
-    }
-    [[nodiscard]] bool joins_pair(const link& l) const noexcept {
-        return l.kind == link_kind::nvlink && l.a != hub_ && l.b != hub_ && l.a != l.b;
     }
     /// Decides how deep the curve of every GPU pair hangs below its line: near pairs first, and deeper where curves of one
     /// distance overlap. Returns the room that takes.
@@ -293,23 +291,18 @@ private:
                     while (lane < lane_ends.size() && lane_ends[lane] > left) ++lane;
                     if (lane == lane_ends.size()) lane_ends.push_back(0);
                     lane_ends[lane] = each.right;
-                    hanging_[each.link] = depth + 14 * static_cast<double>(lane);
-                    deepest = std::max(deepest, hanging_[each.link]);
+                    hanging[each.link] = depth + 14 * static_cast<double>(lane);
+                    deepest = std::max(deepest, hanging[each.link]);
                 }
             if (deepest > 0) depth = deepest + 24;
         }
         return spans.empty() ? 0 : depth - 20;
     }
 
-    /// Above this, only those between neighbours are drawn.
-    static constexpr std::size_t most_cpu_links = 28;
-
-    void place_links();
-    void place_curves();
-    void place_cpu_link(std::uint32_t l);
-
+    const machine& m_;
+    const host_tree& tree_;
+    layout_sizes size_;
     std::vector<std::uint32_t> row_of_; ///< per node, the line of packages it is in
-    std::vector<double> hanging_;       ///< per link
     node_index hub_ = no_node;
     std::uint32_t lines_ = 0;
     std::vector<double> line_y_;

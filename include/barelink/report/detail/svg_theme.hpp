@@ -24,7 +24,8 @@ inline constexpr std::array<const char*, 12> route_colours = {"#3b82f6", "#f9731
     return std::string("k-") + to_string(kind);
 }
 
-inline constexpr const char* svg_style = R"(text{font-family:Inter,"Segoe UI",system-ui,-apple-system,"Helvetica Neue",Arial,sans-serif;font-size:11px;fill:#1c2533}
+inline constexpr const char* svg_style =
+    R"(text{font-family:Inter,"Segoe UI",system-ui,-apple-system,"Helvetica Neue",Arial,sans-serif;font-size:11px;fill:#1c2533}
 .mid{text-anchor:middle}.end{text-anchor:end}
 .h1{font-size:20px;font-weight:650}.h2{font-size:12.5px;fill:#667085}
 .b{font-weight:600}.s{font-size:9.5px}.xs{font-size:8.5px}.m{fill:#667085}.over{paint-order:stroke;stroke:#e6eaf1;stroke-width:3.5px;stroke-linejoin:round}.num{font-variant-numeric:tabular-nums}
