@@ -54,7 +54,8 @@ void* allocate(barelink::sim::runtime& on, barelink::endpoint end, std::uint64_t
     const auto node = [&](barelink::node_kind kind) { return m.find(kind, end.index); };
     switch (end.where) {
     case barelink::endpoint::place::striped_host: return on.allocate_striped(bytes, 2 * barelink::MiB).value();
-    case barelink::endpoint::place::pageable: return on.allocate_pageable(node(barelink::node_kind::memory), bytes).value();
+    case barelink::endpoint::place::pageable:
+        return on.allocate_pageable(node(barelink::node_kind::memory), bytes).value();
     case barelink::endpoint::place::host: return on.allocate(node(barelink::node_kind::memory), bytes).value();
     case barelink::endpoint::place::gpu: return on.allocate(node(barelink::node_kind::gpu), bytes).value();
     }
@@ -138,7 +139,8 @@ private:
         out += fmt::format("\n  {}  {}, {}, {} of the bound; {}\n", style.bold("simulated"),
                            barelink::format_us(done.elapsed_us), style.good(barelink::format_gb_s(gb_s(done))),
                            barelink::format_percent(gb_s(done) / done.plan.bound_gb_s), checked);
-        for (const std::string& fallback : done.fallbacks) out += "  " + style.bold("fallback") + "   " + fallback + "\n";
+        for (const std::string& fallback : done.fallbacks)
+            out += "  " + style.bold("fallback") + "   " + fallback + "\n";
         return out;
     }
 };
@@ -152,7 +154,8 @@ void add_copy_command(CLI::App& app) {
     options->machine.add_to(*command);
     command->add_option("--timeline", options->timeline, "Draw the chunks on every leg over time into this SVG file")
         ->type_name("FILE");
-    command->add_option("--trace", options->chrome, "Write a Chrome trace, which ui.perfetto.dev opens")->type_name("FILE");
+    command->add_option("--trace", options->chrome, "Write a Chrome trace, which ui.perfetto.dev opens")
+        ->type_name("FILE");
     command->add_flag("--timing-only", options->timing_only, "Simulate the time alone, without moving bytes");
     command->add_flag("--json", options->json, "Plan and outcome as JSON");
     command->callback([options] { options->run(); });

@@ -44,14 +44,10 @@ using json = nlohmann::ordered_json;
 
 [[nodiscard]] inline json link_json(const barelink::machine& m, barelink::link_index position) {
     const barelink::link& l = m.at(position);
-    return {{"id", m.id(position)},
-            {"a", m.at(l.a).id()},
-            {"b", m.at(l.b).id()},
-            {"kind", to_string(l.kind)},
-            {"gb_s_ab", l.gb_s_ab},
-            {"gb_s_ba", l.gb_s_ba},
-            {"latency_us", l.latency_us},
-            {"evidence", to_string(l.source)}};
+    return {{"id", m.id(position)},       {"a", m.at(l.a).id()},
+            {"b", m.at(l.b).id()},        {"kind", to_string(l.kind)},
+            {"gb_s_ab", l.gb_s_ab},       {"gb_s_ba", l.gb_s_ba},
+            {"latency_us", l.latency_us}, {"evidence", to_string(l.source)}};
 }
 
 [[nodiscard]] inline json path_json(const barelink::machine& m, const barelink::dma_path& path) {
@@ -104,10 +100,14 @@ using json = nlohmann::ordered_json;
     json links = json::array();
     for (const barelink::leg& l : r.path())
         for (const barelink::link_direction hop : p.hops_of(l)) links.push_back(hop_json(m, hop));
-    return {{"family", r.family},           {"memories", memories_json(m, p, r)},
-            {"links", std::move(links)},    {"offset", r.offset},
-            {"bytes", r.bytes},             {"chunk_bytes", r.chunk_bytes},
-            {"depth", r.depth},             {"gb_s", r.gb_s},
+    return {{"family", r.family},
+            {"memories", memories_json(m, p, r)},
+            {"links", std::move(links)},
+            {"offset", r.offset},
+            {"bytes", r.bytes},
+            {"chunk_bytes", r.chunk_bytes},
+            {"depth", r.depth},
+            {"gb_s", r.gb_s},
             {"overhead_us", r.overhead_us}};
 }
 
@@ -117,16 +117,19 @@ using json = nlohmann::ordered_json;
     for (const barelink::limit& each : p.limits) {
         const json id = link_name(m, each.where.link);
         if (std::find(limiting.begin(), limiting.end(), id) == limiting.end()) limiting.push_back(id);
-        limits.push_back(
-            {{"link", id}, {"direction", each.where.reverse ? "ba" : "ab"}, {"gb_s", each.gb_s}, {"weight", each.weight}});
+        limits.push_back({{"link", id},
+                          {"direction", each.where.reverse ? "ba" : "ab"},
+                          {"gb_s", each.gb_s},
+                          {"weight", each.weight}});
     }
-    json out = {{"request", {{"from", to_string(p.asked.from)}, {"to", to_string(p.asked.to)}, {"bytes", p.asked.bytes}}},
-                {"predicted_us", p.predicted_us},
-                {"predicted_gb_s", p.predicted_gb_s()},
-                {"bound_gb_s", p.bound_gb_s},
-                {"limiting_links", std::move(limiting)},
-                {"routes", json::array()},
-                {"rejected", json::array()}};
+    json out = {
+        {"request", {{"from", to_string(p.asked.from)}, {"to", to_string(p.asked.to)}, {"bytes", p.asked.bytes}}},
+        {"predicted_us", p.predicted_us},
+        {"predicted_gb_s", p.predicted_gb_s()},
+        {"bound_gb_s", p.bound_gb_s},
+        {"limiting_links", std::move(limiting)},
+        {"routes", json::array()},
+        {"rejected", json::array()}};
     for (const barelink::route& r : p.routes) out["routes"].push_back(route_json(m, p, r));
     for (const barelink::rejection& r : p.rejected) out["rejected"].push_back({{"family", r.family}, {"why", r.why}});
     out["limits"] = std::move(limits);

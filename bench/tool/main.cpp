@@ -11,15 +11,18 @@
 namespace {
 
 /// The first line of a message: errors are one line each.
-std::string first_line(const std::string& said) { return said.substr(0, said.find('\n')); }
+std::string first_line(const std::string& said) {
+    return said.substr(0, said.find('\n'));
+}
 
 } // namespace
 
 int main(int argc, char** argv) {
     const std::string version = "barelink " + std::to_string(BARELINK_VERSION_MAJOR) + "." +
                                 std::to_string(BARELINK_VERSION_MINOR) + "." + std::to_string(BARELINK_VERSION_PATCH);
-    CLI::App app("Moves bytes between host memory and GPUs at the speed of the wires: reads the machine, plans, shows why.",
-                 "barelink");
+    CLI::App app(
+        "Moves bytes between host memory and GPUs at the speed of the wires: reads the machine, plans, shows why.",
+        "barelink");
     app.set_version_flag("--version", version);
     app.require_subcommand(1);
     app.failure_message([](const CLI::App*, const CLI::Error&) { return std::string(); });

@@ -19,8 +19,9 @@ inline void write_file(const std::string& path, const std::string& content) {
     const auto refuse = [&](int code) {
         const std::string why = std::generic_category().message(code);
         barelink::detail::raise(
-            barelink::error(barelink::errc::io, barelink::text::join({"cannot write '", path.c_str(), "': ", why.c_str(),
-                                                                      "; name a file in a folder you may write to"}))
+            barelink::error(barelink::errc::io,
+                            barelink::text::join({"cannot write '", path.c_str(), "': ", why.c_str(),
+                                                  "; name a file in a folder you may write to"}))
                 .about(path.c_str())
                 .natively(code));
     };
@@ -32,10 +33,14 @@ inline void write_file(const std::string& path, const std::string& content) {
     if (!written) return refuse(code);
 }
 
-inline void print(const std::string& said) { std::fwrite(said.data(), 1, said.size(), stdout); }
+inline void print(const std::string& said) {
+    std::fwrite(said.data(), 1, said.size(), stdout);
+}
 
 /// A line for people beside the output: to stderr, so that pipes and JSON stay clean.
-inline void remark(const std::string& said) { std::fprintf(stderr, "%s\n", said.c_str()); }
+inline void remark(const std::string& said) {
+    std::fprintf(stderr, "%s\n", said.c_str());
+}
 
 /// Colours only on a terminal, and not when NO_COLOR is set to anything (no-color.org) or the terminal is dumb.
 inline bool colours() {

@@ -43,7 +43,8 @@ struct transfer_argument {
     bool trust_unproved = false;
 
     void add_to(CLI::App& command) {
-        command.add_option("FROM", from, "host:NODE, host:all (striped over the NUMA nodes), pageable:NODE or gpu:INDEX")
+        command
+            .add_option("FROM", from, "host:NODE, host:all (striped over the NUMA nodes), pageable:NODE or gpu:INDEX")
             ->required();
         command.add_option("TO", to, "The same forms")->required();
         command.add_option("BYTES", bytes, "A size, such as 4KiB, 512MiB or 4GiB")->required();

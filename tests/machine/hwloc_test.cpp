@@ -204,6 +204,47 @@ TEST_CASE("our own hwloc fixture, node by node", "[machine][hwloc]") {
     }
 }
 
+TEST_CASE("our own fixture of NVLinks, GPU memory and virtual ports", "[machine][hwloc]") {
+    const machine m = read(test::fixture("nvlink-in-qemu.hwloc.xml"));
+    test::check(m, {"fixture", 1, 1, 0, 2, 2, 1, 1, 1, gen3, 2 * v100_nvlink / 6, true});
+    test::check_invariants(m);
+    CHECK(find_note(m, "machine", "Standard PC"));
+    CHECK(find_note(m, "numa:255", "memory of a GPU, 0000:02:00.0"));
+    CHECK(find_note(m, "numa:1", "no memory"));
+    CHECK(rate(m, link_kind::nvlink, "gpu:0", "gpu:1") == Approx(2 * v100_nvlink / 6));
+    CHECK(rate(m, link_kind::nvlink, "gpu:1", "nvswitch") == Approx(4 * v100_nvlink / 6));
+    CHECK(rate(m, link_kind::c2c, "package:0", "gpu:0") == Approx(3 * v100_nvlink / 6));
+    CHECK(find_note(m, "gpu:1", "the port above it reads 0.25 GB/s, which a hypervisor made up: ignored"));
+    CHECK(m.count(node_kind::root_port) == 2); // the NVSwitch's PCIe port carries no copies
+    CHECK(m.at(m.find(node_kind::nvswitch, 0)).name == "NVSwitch");
+    // POWER9's DRAM; the C2C is the way to GPU 0, PCIe to GPU 1.
+    CHECK(rate(m, link_kind::dram, "numa:0", "package:0") == 130);
+    CHECK(m.path(m.memory(numa_id{0}), m.gpu(gpu_id{0}))->gb_s == Approx(3 * v100_nvlink / 6));
+    CHECK(m.path(m.memory(numa_id{0}), m.gpu(gpu_id{1}))->gb_s == Approx(gen3));
+}
+
+TEST_CASE("format 1 of hwloc reads through hwloc's own conversion", "[machine][hwloc]") {
+    const std::string sets =
+        R"( cpuset="0x1" complete_cpuset="0x1" online_cpuset="0x1" allowed_cpuset="0x1" nodeset="0x1"
+        complete_nodeset="0x1" allowed_nodeset="0x1")";
+    const std::string xml =
+        R"(<?xml version="1.0"?><!DOCTYPE topology SYSTEM "hwloc.dtd"><topology><object type="Machine"
+        os_index="0")" +
+        sets + R"(><object type="NUMANode" os_index="0" local_memory="1048576")" + sets +
+        R"(><object type="Socket" os_index="0")" + sets + R"(><object type="PU" os_index="0")" + sets +
+        R"(/><object type="Bridge" os_index="0" bridge_type="0-1" depth="0" bridge_pci="0000:[00-01]"><object
+        type="Bridge" os_index="1" bridge_type="1-1" depth="1" bridge_pci="0000:[01-01]" pci_busid="0000:00:01.0"
+        pci_type="0604 [8086:0001] [0000:0000] 00" pci_link_speed="0.000000"><object type="PCIDev" os_index="2"
+        pci_busid="0000:01:00.0" pci_type="0302 [10de:15f8] [0000:0000] a1"
+        pci_link_speed="0.000000"/></object></object></object></object></object></topology>)";
+    const result<machine> m = read_hwloc_xml_buffer(xml.data(), xml.size(), "old.xml");
+    INFO((m ? "" : m.error().what()));
+    REQUIRE(m);
+    test::check(*m, {"old", 1, 1, 0, 1, 1, 0, 0, 0, gen3, 0, false});
+    CHECK(m->at(m->gpu(gpu_id{0})).name == "Tesla P100-PCIE-16GB");
+    CHECK(find_note(*m, "gpu:0", "no speed"));
+}
+
 TEST_CASE("a PCIe link is believed by what it signals", "[machine][hwloc]") {
     using namespace detail;
     const auto raw = [](double gb_s) { return link_reading{gb_s, 0, 0}; };

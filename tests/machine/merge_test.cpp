@@ -76,6 +76,26 @@ TEST_CASE("a hint file gives a flat machine its tree", "[machine][merge]") {
     }
 }
 
+TEST_CASE("a port that both sides know is one port", "[machine][merge]") {
+    // The file places the NIC below the switch that the machine shows too, and leaves the GPU out, as some clouds'
+    // files do.
+    const auto parsed = [](const std::string& xml) {
+        return read_nccl_xml_buffer(xml.data(), xml.size(), "x.xml").value();
+    };
+    const std::string head = R"(<system version="1"><cpu numaid="0"><pci busid="0000:45:00.0" class="0x060400"
+        link_speed="32 GT/s" link_width="16">)",
+                      tail = "</pci></cpu></system>";
+    const std::string nic = R"(<pci busid="0000:4f:00.0" class="0x020000" link_speed="32 GT/s" link_width="16"/>)";
+    const std::string gpu =
+        R"(<pci busid="0000:53:00.0" class="0x030200" vendor="0x10de" device="0x2330"><gpu dev="0"/></pci>)";
+    const result<machine> merged = merge(parsed(head + nic + gpu + tail), parsed(head + nic + tail));
+    REQUIRE(merged);
+    CHECK(merged->count(node_kind::pcie_switch) == 1);
+    CHECK(way(*merged, "gpu:0") == "package:0 > root:0 > switch:0 > gpu:0");
+    CHECK(way(*merged, "nic:0") == "package:0 > root:0 > switch:0 > nic:0");
+    CHECK(find_note(*merged, "gpu:0", "are not in x"));
+}
+
 TEST_CASE("a file about another machine is refused", "[machine][merge]") {
     const machine flat = read(test::fixture("flat-vm-4xa100.nccl.xml"));
     const result<machine> merged = merge(flat, read(test::fixture("traps.nccl.xml")));

@@ -188,6 +188,45 @@ TEST_CASE("NCCL files in odd shapes", "[machine][nccl]") {
             count="3" tclass="0x068001"/></gpu></pci></cpu></system>)");
         CHECK(rate(m, link_kind::c2c, "package:0", "gpu:0") == Approx(145.6 / 2));
     }
+    SECTION("counts are capped by what the model has; a GPU behind an NVSwitch may be listed as the target") {
+        const machine m = read_text(R"(<system version="1"><cpu numaid="0"><pci busid="0002:00:01.0" class="0x030200"
+            vendor="0x10de" device="0x2901"><gpu dev="0"><nvlink target="0002:00:02.0" count="18" tclass="0x068000"/><nvlink
+            target="0002:00:03.0" count="18" tclass="0x068000"/></gpu></pci><pci busid="0002:00:02.0" class="0x030200"
+            vendor="0x10de" device="0x2901"><gpu dev="1"><nvlink target="fffffff:ff:ff.0" count="18"
+            tclass="0x068000"/></gpu></pci></cpu></system>)");
+        CHECK(find_note(m, "gpu:0", "36 NVLinks are listed and NVIDIA B200 has 18"));
+        CHECK_FALSE(find_note(m, "gpu:1", "NVLinks are listed"));
+        CHECK(rate(m, link_kind::nvlink, "gpu:0", "nvswitch") == Approx(18 * 44.0));
+        CHECK(rate(m, link_kind::nvlink, "gpu:1", "nvswitch") == Approx(18 * 44.0));
+        CHECK(m.virtualized);
+    }
+    SECTION("NUMA nodes go to packages by their numbers and the CPU's cores") {
+        const auto packages = [](int nodes, const char* affinity, const char* family, const char* model) {
+            std::string xml = "<system version=\"1\">";
+            for (int n = 0; n < nodes; ++n)
+                xml += "<cpu numaid=\"" + std::to_string(n) + "\" affinity=\"" + affinity +
+                       "\" vendor=\"AuthenticAMD\" familyid=\"" + family + "\" modelid=\"" + model + "\"/>";
+            return read_text(xml + "</system>");
+        };
+        CHECK(packages(1, "ff", "143", "49").count(node_kind::package) == 1);
+        CHECK(packages(2, "ff", "143", "49").count(node_kind::package) == 2);
+        CHECK(packages(4, "0000ffff,0000ffff", "175", "1").count(node_kind::package) ==
+              1);                                                                  // 64 cores, two threads each
+        CHECK(packages(4, "00ffffff", "23", "49").count(node_kind::package) == 2); // 96 cores of 64-core CPUs
+        const machine nps4 = packages(8, "ff", "143", "49");
+        CHECK(nps4.count(node_kind::package) == 2);
+        CHECK(rate(nps4, link_kind::dram, "numa:3", "package:0") > 0);
+        CHECK(rate(nps4, link_kind::dram, "numa:4", "package:1") > 0);
+        CHECK(rate(nps4, link_kind::cpu, "package:0", "package:1") == 60);
+        CHECK(find_note(nps4, "package", "8 NUMA nodes were taken as 2 packages"));
+    }
+    SECTION("CUDA's numbers leave out what CUDA cannot drive") {
+        const machine m = read_text(R"(<system version="2"><cpu numaid="0"><pci busid="0000:01:00.0" class="0x120000"
+            vendor="0x1002" device="0x74a1"><gpu dev="0"/></pci><pci busid="0000:02:00.0" class="0x030200" vendor="0x10de"
+            device="0x26b9"><gpu dev="1"/></pci></cpu></system>)");
+        CHECK(m.at(m.gpu(gpu_id{0})).cuda);
+        CHECK_FALSE(m.at(m.gpu(gpu_id{1})).cuda);
+    }
     SECTION("hostile numbers are no numbers") {
         const machine m =
             read_text(R"(<system version="1"><cpu numaid="99999999999999999999" affinity="zzzz" familyid="-7"><pci

@@ -16,7 +16,9 @@ plan make(const machine& m, endpoint from, endpoint to, std::uint64_t bytes = Gi
     asked.relays = gpu_set::all();
     return default_planner(m).make(asked).value();
 }
-endpoint gpu(std::int32_t index) { return endpoint::gpu(gpu_id{index}); }
+endpoint gpu(std::int32_t index) {
+    return endpoint::gpu(gpu_id{index});
+}
 
 } // namespace
 

@@ -17,8 +17,12 @@ request asking(endpoint from, endpoint to, std::uint64_t bytes, bool relays) {
     if (relays) asked.relays = gpu_set::all();
     return asked;
 }
-endpoint gpu(std::int32_t index) { return endpoint::gpu(gpu_id{index}); }
-endpoint host(std::int32_t index) { return endpoint::host(numa_id{index}); }
+endpoint gpu(std::int32_t index) {
+    return endpoint::gpu(gpu_id{index});
+}
+endpoint host(std::int32_t index) {
+    return endpoint::host(numa_id{index});
+}
 
 } // namespace
 

@@ -59,8 +59,8 @@ struct svg_box {
 inline void check_picture(const std::string& text) {
     const read_svg svg(text);
     const std::string box = svg.root().attribute("viewBox").value();
-    CHECK(box == "0 0 " + std::string(svg.root().attribute("width").value()) + " " +
-                     svg.root().attribute("height").value());
+    CHECK(box ==
+          "0 0 " + std::string(svg.root().attribute("width").value()) + " " + svg.root().attribute("height").value());
     CHECK(std::strlen(svg.root().child("title").text().get()) > 0);
     CHECK(std::strlen(svg.root().child("desc").text().get()) > 0);
     CHECK(svg.all("//script").empty());
@@ -88,7 +88,8 @@ inline void check_apart(const read_svg& svg, const char* xpath) {
             const svg_box a(rects[i]), b(rects[j]);
             if (!a.overlaps(b)) continue;
             ++overlaps;
-            UNSCOPED_INFO(a.what << " at " << a.x << "," << a.y << " overlaps " << b.what << " at " << b.x << "," << b.y);
+            UNSCOPED_INFO(a.what << " at " << a.x << "," << a.y << " overlaps " << b.what << " at " << b.x << ","
+                                 << b.y);
         }
     CHECK(overlaps == 0);
 }

@@ -92,8 +92,7 @@ TEST_CASE("the timeline has a bar for every copy and a lane for every leg", "[re
     const read_svg svg(picture);
     CHECK(svg.all("//g/rect").size() == t.trace.size());
     for (const route& r : t.p.routes)
-        for (const leg& l : r.path())
-            CHECK(svg.count_text(t.m.at(l.from).id() + " \u2192 " + t.m.at(l.to).id()) >= 1);
+        for (const leg& l : r.path()) CHECK(svg.count_text(t.m.at(l.from).id() + " \u2192 " + t.m.at(l.to).id()) >= 1);
     check_apart(svg, "//rect[@class='lane']");
     CHECK(picture == timeline_svg(t.m, t.p, t.trace));
 }

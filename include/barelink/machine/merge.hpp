@@ -220,8 +220,7 @@ inline void machine_merger::note_differences() {
         // What the reader advised has been done.
         std::vector<machine_note> kept;
         for (machine_note& each : live_.notes)
-            if (each.said.size() < 21 || each.said.substr(each.said.size() - 21) != "merge a topology file")
-                kept.push_back(std::move(each));
+            if (!each.said.ends_with("merge a topology file")) kept.push_back(std::move(each));
         live_.notes = std::move(kept);
     }
     if (!here.empty()) live_.note(here, "are not in " + file_.name + ": they stay where this machine shows them");

@@ -57,7 +57,7 @@ private:
     std::int32_t counted_[8] = {};          ///< nodes of each kind so far
 };
 
-/// Sorts, assembles, connects.
+/// `machine_assembler` in one call.
 [[nodiscard]] inline result<machine> assemble(machine_sketch seen) {
     return machine_assembler(std::move(seen)).run();
 }
@@ -251,7 +251,7 @@ inline void machine_assembler::judge_links() {
     for (machine_note& each : notes) made_.notes.push_back(std::move(each));
 }
 
-/// Eight GPUs with one story are one note about `gpu:0,gpu:1,...`.
+/// Eight objects with one story are one note about `gpu:0,gpu:1,...`.
 inline void machine_assembler::fold_notes() {
     std::vector<machine_note> folded;
     for (machine_note& each : made_.notes) {

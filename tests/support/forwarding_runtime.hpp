@@ -1,0 +1,44 @@
+// A runtime that passes every call on, for wrappers that change one of them.
+#pragma once
+
+#include <cstdint>
+
+#include <barelink/move/runtime.hpp>
+
+/// Borrows the runtime inside. Derive and hide what should be different.
+template <class Inner>
+class forwarding_runtime {
+public:
+    using stream_type = typename Inner::stream_type;
+    using event_type = typename Inner::event_type;
+
+    explicit forwarding_runtime(Inner& on) : on_(on) {}
+
+    [[nodiscard]] const barelink::machine& topology() const { return on_.topology(); }
+    [[nodiscard]] auto allocate(barelink::node_index where, std::uint64_t bytes) { return on_.allocate(where, bytes); }
+    [[nodiscard]] auto release(void* at) { return on_.release(at); }
+    [[nodiscard]] auto classify(const void* at, std::uint64_t bytes) { return on_.classify(at, bytes); }
+    [[nodiscard]] auto make_stream(barelink::node_index gpu) { return on_.make_stream(gpu); }
+    [[nodiscard]] auto destroy(stream_type s) { return on_.destroy(s); }
+    [[nodiscard]] auto issuer(stream_type s) const { return on_.issuer(s); }
+    [[nodiscard]] auto make_event(barelink::node_index gpu) { return on_.make_event(gpu); }
+    [[nodiscard]] auto destroy(event_type e) { return on_.destroy(e); }
+    [[nodiscard]] auto record(event_type e, stream_type s) { return on_.record(e, s); }
+    [[nodiscard]] auto wait(stream_type s, event_type e) { return on_.wait(s, e); }
+    [[nodiscard]] auto copy(void* to, const void* from, std::uint64_t bytes, stream_type s) {
+        return on_.copy(to, from, bytes, s);
+    }
+    [[nodiscard]] auto host_copy(void* to, const void* from, std::uint64_t bytes, barelink::node_index near) {
+        return on_.host_copy(to, from, bytes, near);
+    }
+    [[nodiscard]] auto is_done(event_type e) { return on_.is_done(e); }
+    [[nodiscard]] auto synchronize(event_type e) { return on_.synchronize(e); }
+    [[nodiscard]] auto elapsed_us(event_type from, event_type to) { return on_.elapsed_us(from, to); }
+    [[nodiscard]] auto capturing(stream_type s) { return on_.capturing(s); }
+    void annotate(std::uint32_t route, std::uint32_t leg, std::uint32_t chunk) {
+        if constexpr (requires { on_.annotate(route, leg, chunk); }) on_.annotate(route, leg, chunk);
+    }
+
+protected:
+    Inner& on_;
+};
