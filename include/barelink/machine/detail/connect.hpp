@@ -99,6 +99,8 @@ inline void machine::connect() {
     hops_.clear();
     path_table_.assign(nodes.size() * nodes.size(), -1);
     const detail::adjacency edges(*this);
+    std::vector<const peer_grant*> granted_to(nodes.size() * nodes.size(), nullptr);
+    for (const peer_grant& grant : grants) granted_to[grant.from.value * nodes.size() + grant.to.value] = &grant;
     for (std::uint32_t f = 0; f < nodes.size(); ++f) {
         if (!nodes[f].is_memory()) continue;
         const node_index from{f};
@@ -112,9 +114,7 @@ inline void machine::connect() {
             dma_path path{from, to, static_cast<std::uint32_t>(hops_.size()), 0, true, delivery::proved, 0, 0, {}};
             if (peers) {
                 const bool nvlink = detail::append_nvlink_hops(*this, edges, from, to, hops_);
-                const peer_grant* granted = nullptr;
-                for (const peer_grant& grant : grants)
-                    if (grant.from == from && grant.to == to) granted = &grant;
+                const peer_grant* granted = granted_to[f * nodes.size() + t];
                 if (!nvlink && !granted) continue;
                 if (!nvlink && host.reaches(to)) host.append_hops(to, hops_);
                 path.allowed = granted ? granted->allowed : true;
