@@ -25,6 +25,29 @@ struct adjacency {
     }
 };
 
+/// Grants by pair of GPUs. The last of several for one pair counts.
+class grant_table {
+public:
+    explicit grant_table(const machine& m) : rank_(m.nodes.size(), 0) {
+        for (std::size_t n = 0; n < m.nodes.size(); ++n)
+            if (m.nodes[n].kind == node_kind::gpu) rank_[n] = ++gpus_;
+        found_.assign((gpus_ + 1) * (gpus_ + 1), nullptr);
+        for (const peer_grant& grant : m.grants) found_[slot(grant.from, grant.to)] = &grant;
+    }
+    [[nodiscard]] const peer_grant* find(node_index from, node_index to) const noexcept {
+        return found_[slot(from, to)];
+    }
+
+private:
+    [[nodiscard]] std::size_t slot(node_index from, node_index to) const noexcept {
+        return rank_[from.value] * (gpus_ + 1) + rank_[to.value];
+    }
+    std::size_t gpus_ = 0;
+    std::vector<std::size_t>
+        rank_; ///< 1, 2, ... for GPUs; grants between other nodes all share slot 0 and mean nothing
+    std::vector<const peer_grant*> found_;
+};
+
 /// The way from one memory to all others over the host's fabric: fewest links, and among those the widest. Passes
 /// through packages, ports and switches, never through a memory.
 class host_fabric_search {
@@ -99,8 +122,7 @@ inline void machine::connect() {
     hops_.clear();
     path_table_.assign(nodes.size() * nodes.size(), -1);
     const detail::adjacency edges(*this);
-    std::vector<const peer_grant*> granted_to(nodes.size() * nodes.size(), nullptr);
-    for (const peer_grant& grant : grants) granted_to[grant.from.value * nodes.size() + grant.to.value] = &grant;
+    const detail::grant_table granted_to(*this);
     for (std::uint32_t f = 0; f < nodes.size(); ++f) {
         if (!nodes[f].is_memory()) continue;
         const node_index from{f};
@@ -114,7 +136,7 @@ inline void machine::connect() {
             dma_path path{from, to, static_cast<std::uint32_t>(hops_.size()), 0, true, delivery::proved, 0, 0, {}};
             if (peers) {
                 const bool nvlink = detail::append_nvlink_hops(*this, edges, from, to, hops_);
-                const peer_grant* granted = granted_to[f * nodes.size() + t];
+                const peer_grant* granted = granted_to.find(from, to);
                 if (!nvlink && !granted) continue;
                 if (!nvlink && host.reaches(to)) host.append_hops(to, hops_);
                 path.allowed = granted ? granted->allowed : true;
