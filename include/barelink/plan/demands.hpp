@@ -47,7 +47,7 @@ namespace detail {
 /// out of the result but keep their number.
 /// Errors: invalid_argument (no bytes, too many bytes, no GPU at either end, the same GPU at both), not_found, unsupported.
 [[nodiscard]] inline result<std::vector<demand>> split(const machine& m, const request& asked) {
-    const auto refuse = [](errc code, std::string said) { return error(code, said.c_str()); };
+    const auto refuse = [](errc code, const std::string& said) { return error(code, said.c_str()); };
     const std::string both = to_string(asked.from) + " -> " + to_string(asked.to);
     if (asked.bytes == 0) return refuse(errc::invalid_argument, both + ": zero bytes; there is nothing to move");
     if (asked.bytes > max_transfer_bytes)

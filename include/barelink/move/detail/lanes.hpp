@@ -116,8 +116,8 @@ public:
 private:
     struct lane {
         node_index gpu;
-        stream_type stream;
-        bool taken;
+        stream_type stream{};
+        bool taken = false;
     };
 
     result<ring<Runtime>*> make(ring<Runtime>& r, std::uint64_t slot_bytes, std::uint32_t depth) {
