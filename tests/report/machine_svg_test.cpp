@@ -16,9 +16,10 @@ TEST_CASE("every built-in machine is drawn whole", "[report]") {
         for (const node& n : m.nodes)
             if (n.kind != node_kind::nvswitch) CHECK(svg.count_text(n.id()) == 1);
         CHECK(svg.count_text("nvswitch") == m.count(node_kind::nvswitch));
-        check_apart(svg, "//rect[starts-with(@class,'pill')]");
-        check_apart(svg, "//rect[@class='gpu' or @class='mem' or @class='node']");
+        check_apart(svg, "//rect[starts-with(@class,'pill') or @class='gpu' or @class='mem' or @class='node' or "
+                         "@class='bar' or @class='hub']");
         check_apart(svg, "//rect[@class='card']");
+        check_fits(svg);
         CHECK(picture == machine_svg(each.make()));
     }
 }
@@ -29,6 +30,7 @@ TEST_CASE("any machine is drawn", "[report]") {
     INFO(m.name);
     const std::string picture = machine_svg(m);
     check_picture(picture);
+    check_fits(read_svg(picture));
     check_apart(read_svg(picture), "//rect[@class='gpu' or @class='mem' or @class='node']");
 }
 

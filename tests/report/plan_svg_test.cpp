@@ -35,7 +35,8 @@ TEST_CASE("a plan's picture has a stream and a row for every route", "[report]")
     CHECK(svg.count_text("relay") == 7);
     CHECK(svg.count_text(format_gb_s(p.predicted_gb_s())) == 1);
     CHECK(svg.count_text(format_gb_s(p.bound_gb_s)) == 1);
-    check_apart(svg, "//rect[starts-with(@class,'pill')]");
+    check_apart(svg,
+                "//rect[starts-with(@class,'pill') or @class='gpu' or @class='mem' or @class='node' or @class='bar']");
     CHECK(picture == plan_svg(m, p));
 }
 

@@ -70,6 +70,11 @@ TEST_CASE("limits that branch stay apart", "[report]") {
     add(nvlink[1], false);
     add(nvlink[2], true);
     CHECK(chain_limits(m, p).size() == 3);
+    p.limits.clear();
+    add(nvlink[0], false);
+    add(nvlink[1], true);
+    add(nvlink[2], true);
+    CHECK(chain_limits(m, p).size() == 3);
     p.limits.erase(p.limits.begin() + 1);
     REQUIRE(chain_limits(m, p).size() == 1);
     CHECK(to_string(m, chain_limits(m, p)[0]) == "nvlink gpu:0 -> nvswitch -> gpu:2");

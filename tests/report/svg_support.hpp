@@ -8,6 +8,8 @@
 
 #include <pugixml.hpp>
 
+#include <barelink/report/svg.hpp>
+
 #include "../support/catch.hpp"
 
 struct read_svg {
@@ -92,4 +94,18 @@ inline void check_apart(const read_svg& svg, const char* xpath) {
                                  << b.y);
         }
     CHECK(overlaps == 0);
+}
+
+/// Text of a box stays inside it, by the widths of a wide font.
+inline void check_fits(const read_svg& svg) {
+    for (const auto& group : svg.all("//g[rect[@class='gpu' or @class='mem' or @class='node']]")) {
+        const svg_box box(group.child("rect"));
+        for (const auto& text : group.children("text")) {
+            const std::string said = text.text().get(), classes = text.attribute("class").value();
+            const bool small = classes.find("xs") != std::string::npos;
+            const double size = small ? 8.5 : classes.find(" s") != std::string::npos ? 9.5 : 11;
+            INFO(said << " in a box of " << box.width);
+            CHECK(barelink::detail::text_pixels(said, size) <= box.width + 4);
+        }
+    }
 }

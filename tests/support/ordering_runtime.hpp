@@ -59,7 +59,18 @@ public:
         return base::destroy(s);
     }
     [[nodiscard]] barelink::status destroy(event_type e) { return base::destroy(e); }
+    [[nodiscard]] barelink::result<event_type> make_event(barelink::node_index gpu) {
+        auto made = base::make_event(gpu);
+        if (!made) return made;
+        if (gpus_.size() <= made->number) gpus_.resize(made->number + 1u, barelink::no_node);
+        gpus_[made->number] = gpu;
+        return made;
+    }
     [[nodiscard]] barelink::status record(event_type e, stream_type s) {
+        // "cudaEventRecord() will fail if the input event and input stream are associated to different devices" (CUDA
+        // programming guide).
+        if (e.number < gpus_.size() && gpus_[e.number] != base::issuer(s))
+            violate("an event of one GPU is recorded in a stream of another");
         merge(of(s), host_);
         event_of(e) = of(s);
         return base::record(e, s);
@@ -144,6 +155,7 @@ private:
 
     clock host_;
     std::vector<clock> streams_, events_;
+    std::vector<barelink::node_index> gpus_; ///< of events
     std::vector<past> past_;
     std::vector<block> blocks_;
     std::uint64_t violations_ = 0;

@@ -32,14 +32,21 @@ public:
     mover(const mover&) = delete;
     mover& operator=(const mover&) = delete;
 
-    /// A copy on its way. Small, copyable; valid as long as its mover. When 64 later copies were started it counts as done.
+    /// A copy on its way. Small, copyable; valid as long as its mover. It knows times and routes until 64 later copies were
+    /// started, and only that it is done after that.
     class ticket {
     public:
         /// True when the bytes have arrived. Does not block. Errors: device when the copy failed.
-        [[nodiscard]] result<bool> poll() const { return late() ? true : owner_->runtime_.is_done(flight().finished); }
+        [[nodiscard]] result<bool> poll() const {
+            if (!late()) return owner_->runtime_.is_done(flight().finished);
+            if (number_ <= owner_->last_lost_) return lost();
+            return true;
+        }
         /// Blocks the calling thread until the bytes have arrived. Errors: device when the copy failed.
         [[nodiscard]] status wait() const {
-            return late() ? status{} : owner_->runtime_.synchronize(flight().finished);
+            if (!late()) return owner_->runtime_.synchronize(flight().finished);
+            if (number_ <= owner_->last_lost_) return lost();
+            return {};
         }
         /// From the moment that the stream let the copy start to its end, microseconds. Errors: invalid_argument before.
         [[nodiscard]] result<double> elapsed_us() const {
@@ -71,6 +78,9 @@ public:
         [[nodiscard]] const auto& flight() const noexcept { return owner_->flights_[slot_]; }
         [[nodiscard]] static error stale() {
             return {errc::invalid_argument, "this ticket is too old: 64 later copies were started since"};
+        }
+        [[nodiscard]] static error lost() {
+            return {errc::device, "this ticket is too old to be sure, and a copy of its time or later failed"};
         }
 
         mover* owner_;
@@ -158,8 +168,20 @@ private:
     [[nodiscard]] std::uint64_t nodes() const noexcept { return runtime_.topology().count(node_kind::memory); }
 
     [[nodiscard]] result<std::uint32_t> take_flight() {
-        const std::uint32_t slot = next_flight_++ % most_flights;
-        if (slot == flights_.size()) flights_.emplace_back(runtime_);
+        std::uint32_t slot = next_flight_;
+        // A flight is used again when it has landed: before that its ticket has to know.
+        bool landed = flights_.size() >= most_flights;
+        if (landed && flights_[slot].under_way) {
+            const auto done = runtime_.is_done(flights_[slot].finished);
+            if (!done) last_lost_ = flights_[slot].number;
+            landed = !done || *done;
+        }
+        if (landed) {
+            next_flight_ = (next_flight_ + 1) % static_cast<std::uint32_t>(flights_.size());
+        } else {
+            slot = static_cast<std::uint32_t>(flights_.size());
+            flights_.emplace_back(runtime_);
+        }
         flights_[slot].number = ++flight_number_;
         return slot;
     }
@@ -171,9 +193,8 @@ private:
             if (set.used && set.user == stream) chosen = &set;
         for (auto& set : lane_sets_) {
             if (chosen) break;
-            auto idle = set.used ? runtime_.is_done(set.finished) : result<bool>(true);
-            if (!idle) return std::move(idle).error();
-            if (*idle) chosen = &set;
+            const auto idle = set.used ? runtime_.is_done(set.finished) : result<bool>(true);
+            if (idle && *idle) chosen = &set; // one whose copy failed is left to its own stream
         }
         if (!chosen && lane_sets_.size() < most_lane_sets) chosen = &lane_sets_.emplace_back(runtime_);
         if (!chosen) chosen = &lane_sets_[next_lane_set_++ % most_lane_sets];
@@ -192,6 +213,7 @@ private:
     std::uint32_t next_flight_ = 0;
     std::size_t next_lane_set_ = 0;
     std::uint64_t flight_number_ = 0;
+    std::uint64_t last_lost_ = 0; ///< the latest flight that was found to have failed when it was used again
 };
 
 BARELINK_END_NAMESPACE

@@ -40,7 +40,7 @@ struct route {
     /// Position in the request's bytes. For `host:all` the parts lie one after the other: part 0's bytes come first.
     std::uint64_t offset = 0;
     std::uint64_t bytes = 0;
-    /// Routes of one leg: one chunk. Else chunks double from `first_chunk_bytes` up to `chunk_bytes`, and halve again
+    /// Routes of one leg: one chunk, or equal ones where the copy engine also serves other routes. Else chunks double from `first_chunk_bytes` up to `chunk_bytes`, and halve again
     /// at the end, so that filling and draining the pipeline costs little.
     std::uint64_t chunk_bytes = 0;
     std::uint64_t first_chunk_bytes = 0;

@@ -15,7 +15,7 @@ BARELINK_BEGIN_NAMESPACE
     const detail::machine_layout layout(m, tree);
     const detail::wire_layout wires(m, tree, layout);
     svg_writer svg;
-    detail::machine_drawing drawing(m, tree, layout, wires, svg);
+    detail::machine_drawing drawing(m, layout, wires, svg);
     const std::string summary = detail::machine_summary(m);
     const std::string title = m.name.empty() ? "machine" : m.name;
     drawing.heading(title, summary);

@@ -20,7 +20,7 @@ public:
                  p.routes.size() < 2   ? 12
                  : p.routes.size() < 4 ? 18
                                        : 24),
-          drawing_(m, tree_, layout_, wires_, svg_) {}
+          drawing_(m, layout_, wires_, svg_) {}
 
     [[nodiscard]] std::string str() {
         const std::string title = to_string(plan_.asked.from) + " \u2192 " + to_string(plan_.asked.to) + ", " +

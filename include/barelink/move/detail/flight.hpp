@@ -5,8 +5,8 @@
 #include <string>
 #include <vector>
 
-#include <barelink/move/runtime.hpp>
-#include <barelink/plan/plan.hpp>
+#include <barelink/move/detail/event_shelf.hpp>
+#include <barelink/plan/engines.hpp>
 
 BARELINK_BEGIN_NAMESPACE
 namespace detail {
@@ -16,28 +16,27 @@ template <runtime Runtime>
 struct flight {
     using event_type = typename Runtime::event_type;
 
-    explicit flight(Runtime& on) : runtime_(&on) {}
-    flight(const flight&) = delete;
-    flight& operator=(const flight&) = delete;
-    ~flight() {
-        for (std::size_t i = 0; i < made_; ++i) (void)runtime_->destroy(i == 0 ? started : finished);
-        for (const event_type e : route_done) (void)runtime_->destroy(e);
-    }
+    explicit flight(Runtime& on) : events_(on) {}
 
     std::uint64_t number = 0;
+    bool under_way = false; ///< `finished` was recorded
     event_type started{}, finished{};
-    std::vector<event_type> route_done; ///< grows to the most routes ever used
+    std::vector<event_type> route_done; ///< each of the GPU whose stream ends the route
     std::vector<std::uint64_t> route_bytes;
     std::vector<std::string> fallbacks;
 
-    [[nodiscard]] status prepare(const plan& p, node_index gpu) {
-        for (; made_ < 2; ++made_) {
-            auto event = runtime_->make_event(gpu);
+    [[nodiscard]] status prepare(const machine& m, const plan& p, node_index gpu) {
+        under_way = false;
+        events_.rewind();
+        for (event_type* each : {&started, &finished}) {
+            auto event = events_.take(gpu);
             if (!event) return event.error();
-            (made_ == 0 ? started : finished) = *event;
+            *each = *event;
         }
-        while (route_done.size() < p.routes.size()) {
-            auto event = runtime_->make_event(gpu);
+        route_done.clear();
+        for (const route& r : p.routes) {
+            const leg& last = r.legs[r.leg_count - 1u];
+            auto event = events_.take(issuer_of(m, last.host_copy ? r.legs[r.leg_count - 2u] : last));
             if (!event) return event.error();
             route_done.push_back(*event);
         }
@@ -48,8 +47,7 @@ struct flight {
     }
 
 private:
-    Runtime* runtime_;
-    std::size_t made_ = 0;
+    event_shelf<Runtime> events_;
 };
 
 } // namespace detail

@@ -5,7 +5,7 @@
 #include <deque>
 #include <vector>
 
-#include <barelink/move/runtime.hpp>
+#include <barelink/move/detail/event_shelf.hpp>
 #include <barelink/plan/plan.hpp>
 
 BARELINK_BEGIN_NAMESPACE
@@ -21,6 +21,7 @@ struct ring {
     std::uint32_t ordinal = 0;       ///< among the rings of one plan with the same three
     void* base = nullptr;
     std::uint64_t slot_bytes = 0;
+    std::uint64_t wanted_bytes = 0; ///< slot size that was asked for; the memory may have had no room for it
     struct slot {
         typename Runtime::event_type ready{}, drained{};
         bool used = false;
@@ -45,12 +46,12 @@ public:
     lane_set& operator=(const lane_set&) = delete;
     /// Silent: a failure to give something back has nobody to go to.
     ~lane_set() {
-        if (used) (void)runtime_.synchronize(finished);
+        // One call may fail by itself; when one fails again the device is gone, and nothing runs any more.
+        if (!quiet()) (void)quiet();
         for (ring<Runtime>& r : rings_) discard(r);
-        for (const lane& l : lanes_) (void)runtime_.destroy(l.stream);
-        if (made_) {
-            (void)runtime_.destroy(forked);
-            (void)runtime_.destroy(finished);
+        for (const lane& l : lanes_) {
+            (void)runtime_.destroy(l.stream);
+            (void)runtime_.destroy(l.done);
         }
     }
 
@@ -60,14 +61,13 @@ public:
     event_type finished{};
 
     [[nodiscard]] status make_events(node_index gpu) {
-        if (made_) return {};
-        auto first = runtime_.make_event(gpu);
+        events_.rewind();
+        auto first = events_.take(gpu);
         if (!first) return first.error();
-        forked = *first;
-        auto second = runtime_.make_event(gpu);
+        auto second = events_.take(gpu);
         if (!second) return second.error();
+        forked = *first;
         finished = *second;
-        made_ = true;
         return {};
     }
 
@@ -84,21 +84,38 @@ public:
                 return l.stream;
             }
         auto made = runtime_.make_stream(gpu);
-        if (made) lanes_.push_back({gpu, *made, true});
+        if (!made) return made;
+        auto done = runtime_.make_event(gpu);
+        if (!done) {
+            (void)runtime_.destroy(*made);
+            return done.error();
+        }
+        lanes_.push_back({gpu, *made, *done, true});
         return made;
     }
 
+    /// Blocks until its streams are empty. `finished` says less: it stands for the last copy, and not for what a copy
+    /// that failed halfway left behind, nor for an earlier copy of another user's stream.
+    [[nodiscard]] status quiet() {
+        status first_failure;
+        for (const lane& l : lanes_) {
+            status done = runtime_.record(l.done, l.stream);
+            if (done) done = runtime_.synchronize(l.done);
+            if (!done && first_failure) first_failure = std::move(done);
+        }
+        return first_failure;
+    }
+
     /// A ring of at least `depth` slots of `slot_bytes`. When the memory has no room it tries smaller slots, down to
-    /// `least_slot_bytes`; the caller sees what it got. Errors: out_of_memory and what the runtime says.
+    /// `least_slot_bytes`, and stays with what it got; the caller sees it. Errors: out_of_memory and what the runtime says.
     [[nodiscard]] result<ring<Runtime>*> take_ring(node_index node, node_index filled_by, node_index drained_by,
                                                    std::uint32_t ordinal, std::uint64_t slot_bytes,
                                                    std::uint32_t depth) {
         for (ring<Runtime>& r : rings_) {
             if (r.node != node || r.filled_by != filled_by || r.drained_by != drained_by || r.ordinal != ordinal)
                 continue;
-            if (r.slot_bytes >= slot_bytes && r.slots.size() >= depth) return &r;
-            if (used)
-                if (auto quiet = runtime_.synchronize(finished); !quiet) return quiet.error();
+            if (r.wanted_bytes >= slot_bytes && r.slots.size() >= depth) return &r;
+            if (auto empty = quiet(); !empty) return empty.error();
             discard(r);
             return make(r, slot_bytes, depth);
         }
@@ -117,11 +134,12 @@ private:
     struct lane {
         node_index gpu;
         stream_type stream{};
+        event_type done{};
         bool taken = false;
     };
 
     result<ring<Runtime>*> make(ring<Runtime>& r, std::uint64_t slot_bytes, std::uint32_t depth) {
-        r.slot_bytes = 0;
+        r.slot_bytes = r.wanted_bytes = 0;
         for (std::uint64_t size = slot_bytes;; size /= 2) {
             auto memory = runtime_.allocate(r.node, size * depth);
             if (memory) {
@@ -138,11 +156,14 @@ private:
         while (r.slots.size() < depth) {
             auto ready = event_at(r.filled_by);
             if (!ready) return ready.error();
-            r.slots.push_back({*ready, {}, false});
             auto drained = event_at(r.drained_by);
-            if (!drained) return drained.error();
-            r.slots.back().drained = *drained;
+            if (!drained) {
+                (void)runtime_.destroy(*ready);
+                return drained.error();
+            }
+            r.slots.push_back({*ready, *drained, false});
         }
+        r.wanted_bytes = slot_bytes;
         return &r;
     }
     void discard(ring<Runtime>& r) {
@@ -156,7 +177,7 @@ private:
     }
 
     Runtime& runtime_;
-    bool made_ = false;
+    event_shelf<Runtime> events_{runtime_};
     std::vector<lane> lanes_;
     std::deque<ring<Runtime>> rings_; ///< addresses stay
 };

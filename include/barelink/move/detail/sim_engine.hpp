@@ -84,7 +84,8 @@ public:
         copy_record ran = tag;
         ran.start_us = now_us_;
         flows_.add(nothing, bytes, by);
-        while (!host_flow_done_ && step(never)) {}
+        while (!host_flow_done_ && step(never)) {
+        }
         flows_.remove_host_flows();
         if (!host_flow_done_) return false;
         if (!timing_only_) std::memcpy(to, from, bytes);

@@ -30,13 +30,15 @@ public:
         user_ = user;
         lanes_ = &lanes;
         if (auto done = refuse_capture(p); !done) return done;
-        if (auto done = f.prepare(p, runtime_.issuer(user)); !done) return done;
+        if (auto done = f.prepare(runtime_.topology(), p, runtime_.issuer(user)); !done) return done;
         if (auto done = set_out(p, f, numa_nodes); !done) return done;
         if (auto done = runtime_.record(f.started, user); !done) return done;
         if (auto done = runtime_.record(lanes.forked, user); !done) return done;
         status moved = move_chunks();
-        // Whatever happened, the user's stream must not overtake what was enqueued.
+        // Whatever happened, the user's stream must not overtake what was enqueued. A copy that failed halfway may have
+        // left work that nothing waits for: then this thread does.
         status joined = join(f);
+        if (!moved || !joined) (void)lanes.quiet();
         return moved ? joined : moved;
     }
 
@@ -113,15 +115,15 @@ private:
             for (std::size_t l = 0; l < r.leg_count; ++l) {
                 if (r.legs[l].host_copy) continue;
                 const node_index gpu = issuer_of(m, r.legs[l]);
-                if (!user_taken && r.leg_count == 1 && runtime_.issuer(user_) == gpu) {
+                const bool whole = r.leg_count == 1 && r.chunk_bytes == r.bytes;
+                if (!user_taken && whole && runtime_.issuer(user_) == gpu) {
                     user_taken = true;
                     c.streams[l] = {user_, user_}; // the first direct route needs no stream of its own
                     c.forked = {true, true};
                     continue;
                 }
-                const bool single = r.leg_count == 1;
                 for (std::size_t turn = 0; turn < 2; ++turn) {
-                    if (turn == 1 && single) {
+                    if (turn == 1 && whole) {
                         c.streams[l][1] = c.streams[l][0];
                         continue;
                     }
@@ -154,7 +156,7 @@ private:
         for (bool more = true; more;) {
             more = false;
             for (cursor& c : cursors_) {
-                c.chunk_bytes = c.way->leg_count == 1 ? c.left : c.chunks.next();
+                c.chunk_bytes = c.way->leg_count == 1 ? c.way->chunk_bytes : c.chunks.next();
                 if (c.chunk_bytes > c.left) c.chunk_bytes = c.left;
                 more |= c.chunk_bytes > 0;
             }
@@ -206,7 +208,7 @@ private:
         const stream_type stream = c.stream(l);
         const bool first_on_engine = !from || c.way->legs[l - 1].host_copy;
         if (first_on_engine)
-            if (auto done = fork(c, stream); !done) return done;
+            if (auto done = fork(c, l); !done) return done;
         if (out_of && !c.way->legs[l - 1].host_copy)
             if (auto done = runtime_.wait(stream, out_of->ready); !done) return done;
         if (into && into->used && to->drained_by != no_node)
@@ -222,18 +224,18 @@ private:
     }
 
     [[nodiscard]] status move_direct(cursor& c) {
-        if (auto done = fork(c, c.stream(0)); !done) return done;
-        const piece at = c.in.next(c.left);
+        if (auto done = fork(c, 0); !done) return done;
+        const piece at = c.in.next(c.chunk_bytes);
         c.chunk_bytes = at.bytes; // a striped route moves a stripe a round
         return runtime_.copy(dst_ + at.offset, src_ + at.offset, at.bytes, c.stream(0));
     }
 
     /// A stream's first work in this copy comes after the user's stream.
-    [[nodiscard]] status fork(cursor& c, stream_type stream) {
-        bool& forked = c.forked[c.way->leg_count == 1 ? 0 : c.number % 2];
+    [[nodiscard]] status fork(cursor& c, std::size_t l) {
+        bool& forked = c.forked[c.stream(l) == c.streams[l][0] ? 0 : 1];
         if (forked) return {};
         forked = true;
-        return runtime_.wait(stream, lanes_->forked);
+        return runtime_.wait(c.stream(l), lanes_->forked);
     }
 
     [[nodiscard]] status move_between(cursor& c, ring<Runtime>* from, ring<Runtime>* to, stream_type stream) {
@@ -295,7 +297,7 @@ private:
         }
         keep(runtime_.record(f.finished, user_));
         keep(runtime_.record(lanes_->finished, user_));
-        lanes_->used = true;
+        lanes_->used = f.under_way = true;
         return first_failure;
     }
 

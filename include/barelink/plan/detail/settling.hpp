@@ -123,6 +123,7 @@ private:
         for (const share& s : shares)
             for (const std::uint32_t slot : ways_.slots_of(ways_.routes[s.way])) load[slot] += s.gb_s;
         disturbed_ = false;
+        mark_turns(shares);
         for (share& s : shares) {
             const candidate& way = ways_.routes[s.way];
             if (s.legs == 1) {
@@ -144,6 +145,22 @@ private:
                 full_before = full;
                 at = to;
             }
+        }
+    }
+
+    /// Which direct routes share their copy engine with a leg of a longer one.
+    void mark_turns(std::span<share> shares) const {
+        std::vector<bool> serves_longer(engine_count(machine_), false);
+        const auto engines = [&](const share& s, auto visit) {
+            const candidate& way = ways_.routes[s.way];
+            for_each_host_leg(machine_, way, demands_[way.part],
+                              [&](const dma_path& path) { visit(engine_of(machine_, path, false)); });
+        };
+        for (const share& s : shares)
+            if (s.legs > 1) engines(s, [&](std::uint32_t engine) { serves_longer[engine] = true; });
+        for (share& s : shares) {
+            s.in_turn = false;
+            if (s.legs == 1) engines(s, [&](std::uint32_t engine) { s.in_turn |= serves_longer[engine]; });
         }
     }
 

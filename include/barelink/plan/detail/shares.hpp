@@ -22,6 +22,7 @@ struct share {
     double full_legs = 0;   ///< hand-overs between two legs whose links are both full
     double weight = 1;      ///< of its flow where links are shared
     bool host_copy = false; ///< host threads carry one of the legs
+    bool in_turn = false;   ///< direct, but its copy engine also serves legs of longer routes
     double overhead_us = 0; ///< time besides bytes / gb_s
     double bytes = 0;
     chunking cut;
@@ -75,7 +76,8 @@ private:
         }
         double launched_us = 0;
         for (share& s : shares) {
-            s.cut = choose_chunks(s.bytes, s.gb_s, s.legs, s.host_copy, rings, scratch_bytes_, costs_);
+            s.cut = s.in_turn ? cut_in_turn(s, shares)
+                              : choose_chunks(s.bytes, s.gb_s, s.legs, s.host_copy, rings, scratch_bytes_, costs_);
             const bool forked = active > 1 || s.legs > 1;
             const double launch_us = costs_.submit_us + (forked ? 2 * costs_.event_us : 0);
             const double loose_legs = s.legs - 1.0 - s.full_legs;
@@ -88,6 +90,24 @@ private:
             if (s.bytes > 0) launched_us += launch_us;
         }
     }
+    /// One long command would keep the engine from the others until its end. So it is cut as finely in time as the finest of
+    /// the longer routes; those are priced first or were in the round before.
+    [[nodiscard]] chunking cut_in_turn(const share& direct, std::span<const share> shares) const noexcept {
+        chunking cut = choose_chunks(direct.bytes, direct.gb_s, 1, false, 0, scratch_bytes_, costs_);
+        double us = 0;
+        for (const share& s : shares) {
+            if (s.legs < 2 || s.bytes <= 0) continue;
+            const chunking other = choose_chunks(s.bytes, s.gb_s, s.legs, s.host_copy, 1, scratch_bytes_, costs_);
+            const double chunk_us = rate_us(static_cast<double>(other.chunk_bytes), s.gb_s);
+            if (us == 0 || chunk_us < us) us = chunk_us;
+        }
+        if (us <= 0) return cut;
+        const std::uint64_t size = power_of_two_near(direct.gb_s * 1e3 * us);
+        cut.chunk_bytes = cut.first_chunk_bytes = size < 64 * KiB ? 64 * KiB : size;
+        cut.chunks = direct.bytes / static_cast<double>(cut.chunk_bytes) + 1;
+        return cut;
+    }
+
     [[nodiscard]] static double rate_us(double bytes, double gb_s) noexcept {
         return gb_s > 0 ? transfer_us(bytes, gb_s) : 0;
     }

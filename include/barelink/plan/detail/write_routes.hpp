@@ -62,7 +62,8 @@ inline void write_routes(const machine& m, const candidate_list& ways, const dem
         route& r = into.routes[i];
         r.offset = offset;
         offset += r.bytes;
-        if (r.leg_count == 1) r.chunk_bytes = r.first_chunk_bytes = r.bytes;
+        if (r.chunk_bytes == 0 || (r.leg_count == 1 && r.chunk_bytes > r.bytes))
+            r.chunk_bytes = r.first_chunk_bytes = r.bytes;
     }
 }
 

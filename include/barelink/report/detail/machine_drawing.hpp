@@ -31,9 +31,8 @@ namespace detail {
 
 class machine_drawing {
 public:
-    machine_drawing(const machine& m, const host_tree& tree, const machine_layout& layout, const wire_layout& wires,
-                    svg_writer& svg)
-        : m_(m), tree_(tree), layout_(layout), wires_(wires), svg_(svg) {}
+    machine_drawing(const machine& m, const machine_layout& layout, const wire_layout& wires, svg_writer& svg)
+        : m_(m), layout_(layout), wires_(wires), svg_(svg) {}
 
     void heading(const std::string& title, const std::string& subtitle) {
         svg_.text(26, 36, title, "h1");
@@ -90,7 +89,6 @@ private:
     void rate_label(std::uint32_t l);
 
     const machine& m_;
-    const host_tree& tree_;
     const machine_layout& layout_;
     const wire_layout& wires_;
     svg_writer& svg_;
