@@ -66,7 +66,7 @@ demo)
     toolchain
     configure
     cmake --build "$build" --parallel "$jobs" --target barelink_tool
-    "$build/bin/barelink" demo --out "$build/demo"
+    "$build/bin/barelink" demo --out "$build/demo" tests/fixtures/four-a100-nvlink.nccl.xml
     ;;
 test)
     toolchain

@@ -9,5 +9,6 @@ void add_topology_command(CLI::App& app);
 void add_plan_command(CLI::App& app);
 void add_copy_command(CLI::App& app);
 void add_machines_command(CLI::App& app);
+void add_demo_command(CLI::App& app);
 
 } // namespace tool

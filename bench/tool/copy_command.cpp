@@ -14,79 +14,11 @@
 #include "json.hpp"
 #include "machine_argument.hpp"
 #include "output.hpp"
+#include "simulated_copy.hpp"
 #include "transfer_argument.hpp"
 
 namespace tool {
 namespace {
-
-/// What a copy did, whichever runtime ran it.
-struct outcome {
-    barelink::plan plan;
-    double elapsed_us = 0;
-    bool verified = false;
-    std::vector<std::string> fallbacks;
-    barelink::copy_trace trace;
-};
-
-/// A pattern whose every 64-bit word tells its position, so that a chunk in the wrong place shows.
-std::uint64_t pattern_at(std::uint64_t word) noexcept {
-    std::uint64_t mixed = (word + 1) * 0x9e3779b97f4a7c15u;
-    return mixed ^ (mixed >> 29);
-}
-void fill(void* at, std::uint64_t bytes) {
-    auto* out = static_cast<unsigned char*>(at);
-    for (std::uint64_t done = 0; done < bytes; done += 8) {
-        const std::uint64_t word = pattern_at(done / 8);
-        std::memcpy(out + done, &word, bytes - done < 8 ? bytes - done : 8);
-    }
-}
-bool holds_pattern(const void* at, std::uint64_t bytes) {
-    const auto* in = static_cast<const unsigned char*>(at);
-    for (std::uint64_t done = 0; done < bytes; done += 8) {
-        const std::uint64_t word = pattern_at(done / 8);
-        if (std::memcmp(in + done, &word, bytes - done < 8 ? bytes - done : 8) != 0) return false;
-    }
-    return true;
-}
-
-void* allocate(barelink::sim::runtime& on, barelink::endpoint end, std::uint64_t bytes) {
-    const barelink::machine& m = on.topology();
-    const auto node = [&](barelink::node_kind kind) { return m.find(kind, end.index); };
-    switch (end.where) {
-    case barelink::endpoint::place::striped_host: return on.allocate_striped(bytes, 2 * barelink::MiB).value();
-    case barelink::endpoint::place::pageable:
-        return on.allocate_pageable(node(barelink::node_kind::memory), bytes).value();
-    case barelink::endpoint::place::host: return on.allocate(node(barelink::node_kind::memory), bytes).value();
-    case barelink::endpoint::place::gpu: return on.allocate(node(barelink::node_kind::gpu), bytes).value();
-    }
-    return nullptr;
-}
-
-outcome simulate(const barelink::machine& m, const barelink::request& asked, bool timing_only) {
-    // Plan first: its errors are about what the user wrote.
-    (void)barelink::default_planner(m).make(asked).value();
-    barelink::sim::runtime on(m, {timing_only, true});
-    barelink::mover_options options;
-    options.relays = asked.relays;
-    options.trust_unproved = asked.trust_unproved;
-    barelink::mover<barelink::sim::runtime> mover(on, options);
-    const barelink::endpoint gpu = asked.to.on_host() ? asked.from : asked.to;
-
-    outcome done;
-    void* const from = allocate(on, asked.from, asked.bytes);
-    void* const to = allocate(on, asked.to, asked.bytes);
-    if (!timing_only) fill(from, asked.bytes);
-    const auto source = mover.resolve(from, asked.bytes).value(), target = mover.resolve(to, asked.bytes).value();
-    done.plan = *mover.plan_for(target, source).value();
-    const auto stream = on.make_stream(m.find(barelink::node_kind::gpu, gpu.index)).value();
-    const auto ticket = mover.copy(target, source, stream).value();
-    ticket.wait().value();
-    done.elapsed_us = ticket.elapsed_us().value();
-    done.fallbacks = ticket.fallbacks();
-    done.verified = !timing_only && holds_pattern(to, asked.bytes);
-    done.trace = on.trace();
-    return done;
-}
 
 struct copy_options {
     machine_argument machine;

@@ -30,6 +30,7 @@ int main(int argc, char** argv) {
     tool::add_plan_command(app);
     tool::add_copy_command(app);
     tool::add_machines_command(app);
+    tool::add_demo_command(app);
     try {
         app.parse(argc, argv);
         if (std::fflush(stdout) != 0 || std::ferror(stdout)) {

@@ -69,7 +69,7 @@ public:
     [[nodiscard]] barelink::status record(event_type e, stream_type s) {
         // "cudaEventRecord() will fail if the input event and input stream are associated to different devices" (CUDA
         // programming guide).
-        if (e.number < gpus_.size() && gpus_[e.number] != base::issuer(s))
+        if (e.number < gpus_.size() && gpus_[e.number] != barelink::no_node && gpus_[e.number] != base::issuer(s))
             violate("an event of one GPU is recorded in a stream of another");
         merge(of(s), host_);
         event_of(e) = of(s);
