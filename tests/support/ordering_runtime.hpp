@@ -24,6 +24,8 @@ public:
     /// Accesses without an order so far, and the first of them in words.
     [[nodiscard]] std::uint64_t violations() const { return violations_; }
     [[nodiscard]] const std::string& first() const { return first_; }
+    /// Calls of `release` that failed: what they were for is still allocated.
+    [[nodiscard]] std::size_t failed_releases() const { return failed_releases_; }
     /// Work of the user's own: a kernel in a stream, or the calling thread itself.
     void kernel_reads(stream_type s, const void* at, std::uint64_t bytes) { in_stream(s, {{at, bytes, false}}); }
     void kernel_writes(stream_type s, const void* at, std::uint64_t bytes) { in_stream(s, {{at, bytes, true}}); }
@@ -35,7 +37,9 @@ public:
         for (const block& b : blocks_)
             if (b.at == at) thread_writes(at, b.bytes);
         std::erase_if(blocks_, [&](const block& b) { return b.at == at; });
-        return base::release(at);
+        auto released = base::release(at);
+        failed_releases_ += released ? 0 : 1;
+        return released;
     }
     [[nodiscard]] barelink::result<void*> allocate(barelink::node_index where, std::uint64_t bytes) {
         auto made = base::allocate(where, bytes);
@@ -159,5 +163,6 @@ private:
     std::vector<past> past_;
     std::vector<block> blocks_;
     std::uint64_t violations_ = 0;
+    std::size_t failed_releases_ = 0;
     std::string first_;
 };

@@ -12,7 +12,7 @@ struct transfer_scenario {
     barelink::endpoint from, to;
     std::uint64_t bytes;
     bool relays = true;
-    std::uint64_t stripe_bytes = 192 * barelink::KiB;
+    std::uint64_t stripe_bytes = 96 * barelink::KiB;
     /// Small, so that chunks are small and rings go round several times.
     std::uint64_t scratch_bytes = 256 * barelink::KiB;
 
@@ -29,17 +29,18 @@ inline const transfer_scenario transfer_scenarios[] = {
     {"pinned", "hgx-h100-8", places::host(0), places::gpu(0), 300001, false},
     {"pinned store", "hgx-h100-8", places::gpu(5), places::host(1), 300001, false},
     {"peer", "hgx-h100-8", places::gpu(0), places::gpu(3), 300001, false},
-    {"pinned and relay", "hgx-h100-8", places::host(0), places::gpu(0), 3 * barelink::MiB + 4097, true, 0,
+    {"pinned and relay", "hgx-h100-8", places::host(0), places::gpu(0), 2 * barelink::MiB + 4097, true, 0,
      512 * barelink::KiB},
-    {"relayed store", "hgx-h100-8", places::gpu(3), places::host(0), 3 * barelink::MiB + 513, true, 0,
+    {"relayed store", "hgx-h100-8", places::gpu(3), places::host(0), 2 * barelink::MiB + 513, true, 0,
      512 * barelink::KiB},
     {"staged pair", "rtx4090-pcie-8", places::gpu(0), places::gpu(5), barelink::MiB + 77},
-    {"three legs", "dgx1-v100", places::host(0), places::gpu(0), 2 * barelink::MiB + 1},
-    {"two and three legs between GPUs", "dgx1-v100", places::gpu(2), places::gpu(6), 3 * barelink::MiB + 4097},
-    {"striped load", "dgx1-v100", barelink::endpoint::host_all(), places::gpu(6), 3 * barelink::MiB + 11},
-    {"striped store", "dgx1-v100", places::gpu(0), barelink::endpoint::host_all(), 3 * barelink::MiB + 11},
-    {"pageable load", "dgx1-v100", places::pageable(0), places::gpu(0), 2 * barelink::MiB + 4095},
+    {"two detours", "dgx1-v100", places::host(0), places::gpu(0), barelink::MiB + 1},
+    {"two and three legs between GPUs", "dgx1-v100", places::gpu(2), places::gpu(6), 2 * barelink::MiB + 4097, true, 0,
+     512 * barelink::KiB},
+    {"striped load", "dgx1-v100", barelink::endpoint::host_all(), places::gpu(6), barelink::MiB + 11},
+    {"striped store", "dgx1-v100", places::gpu(0), barelink::endpoint::host_all(), barelink::MiB + 11},
+    {"pageable load", "dgx1-v100", places::pageable(0), places::gpu(0), barelink::MiB + 4095},
     {"pageable load, one ring", "gh200", places::pageable(0), places::gpu(0), barelink::MiB + 3},
-    {"pageable store", "dgx1-v100", places::gpu(0), places::pageable(0), 2 * barelink::MiB + 4095},
+    {"pageable store", "dgx1-v100", places::gpu(0), places::pageable(0), barelink::MiB + 4095},
     {"pageable store, one ring", "gh200", places::gpu(0), places::pageable(0), barelink::MiB + 3},
 };

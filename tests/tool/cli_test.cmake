@@ -195,7 +195,7 @@ else()
   fails(1 "host:NODE" plan cpu:0 gpu:0 1GiB --machine gh200)
   fails(1 "gpu:9" plan host:0 gpu:0 1GiB --machine gh200 --allow-relay 9)
   fails(1 "all, none" plan host:0 gpu:0 1GiB --machine gh200 --allow-relay most)
-  fails(1 "room" copy host:0 gpu:0 100TiB --machine gh200)
+  fails(1 "smaller" copy host:0 gpu:0 100TiB --machine gh200)
   execute_process(COMMAND "${TOOL}" topology --machine hgx-h100-8 OUTPUT_FILE /dev/full RESULT_VARIABLE status
                   ERROR_VARIABLE err)
   if(EXISTS /dev/full AND NOT status EQUAL 1)
