@@ -12,7 +12,7 @@ int main() try {
     const barelink::machine& m = server.topology();
 
     constexpr std::uint64_t bytes = 256 * barelink::MiB;
-    void* weights = server.allocate_striped(bytes, 16 * barelink::MiB).value(); // pinned, on every NUMA node in turn
+    void* weights = server.allocate_striped(bytes, 32 * barelink::MiB).value(); // pinned, on every NUMA node in turn
     void* on_gpu = server.allocate(m.gpu(barelink::gpu_id{0}), bytes).value();
     std::memset(weights, 42, bytes);
 

@@ -43,12 +43,11 @@ inline bool holds_pattern(const void* at, std::uint64_t bytes) {
     return true;
 }
 
-/// Stripes of some MiB, and at least eight on every node for small buffers.
+/// Stripes of 32 MiB, or one on every node for smaller buffers.
 inline std::uint64_t stripe_for(const barelink::machine& m, std::uint64_t bytes) {
-    const std::uint64_t share = bytes / (8 * m.count(barelink::node_kind::memory));
-    std::uint64_t stripe = 64 * barelink::KiB;
-    while (stripe < 16 * barelink::MiB && 2 * stripe <= share) stripe *= 2;
-    return stripe;
+    const std::uint64_t share = barelink::divide_up(bytes, m.count(barelink::node_kind::memory));
+    const std::uint64_t whole = barelink::round_up(share, 4 * barelink::KiB);
+    return whole < 32 * barelink::MiB ? whole : 32 * barelink::MiB;
 }
 
 inline void* allocate(barelink::sim::runtime& on, barelink::endpoint end, std::uint64_t bytes) {

@@ -25,6 +25,8 @@ public:
         seen_ = 0;
         dropped_.clear();
     }
+    /// Calls are neither counted nor forgotten while it is paused.
+    void pause(bool paused) { paused_ = paused; }
     /// Calls of the kind since `drop`.
     [[nodiscard]] std::uint64_t seen() const { return seen_; }
     /// Which copy the forgotten call came after; empty when there was none.
@@ -46,12 +48,13 @@ public:
 
 private:
     bool forgets(forgotten kind) {
-        if (kind != what_ || seen_++ != number_) return false;
+        if (paused_ || kind != what_ || seen_++ != number_) return false;
         dropped_ = "after " + at_;
         return true;
     }
 
     forgotten what_ = forgotten::nothing;
+    bool paused_ = false;
     std::uint64_t number_ = 0, seen_ = 0;
     std::string at_ = "the start", dropped_;
 };

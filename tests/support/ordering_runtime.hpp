@@ -38,7 +38,7 @@ public:
             if (b.at == at) thread_writes(at, b.bytes);
         std::erase_if(blocks_, [&](const block& b) { return b.at == at; });
         auto released = base::release(at);
-        failed_releases_ += released ? 0 : 1;
+        if (!released) ++failed_releases_;
         return released;
     }
     [[nodiscard]] barelink::result<void*> allocate(barelink::node_index where, std::uint64_t bytes) {
@@ -96,12 +96,12 @@ public:
     }
     [[nodiscard]] barelink::result<bool> is_done(event_type e) {
         auto done = base::is_done(e);
-        if (done && *done) merge(host_, event_of(e));
+        if (done && *done) thread_learns(e);
         return done;
     }
     [[nodiscard]] barelink::status synchronize(event_type e) {
         auto done = base::synchronize(e);
-        if (done) merge(host_, event_of(e));
+        if (done) thread_learns(e);
         return done;
     }
 
@@ -138,6 +138,11 @@ private:
         clock& mine = of(s);
         merge(mine, host_);
         for (const range& r : touched) access(mine, s.number + 1u, r);
+    }
+    /// What the calling thread knows to be done comes before everything that it starts from now on.
+    void thread_learns(event_type e) {
+        merge(host_, event_of(e));
+        std::erase_if(past_, [&](const past& p) { return p.who < host_.size() && host_[p.who] >= p.tick; });
     }
     void access(clock& mine, std::size_t who, const range& r) {
         if (mine.size() <= who) mine.resize(who + 1, 0);

@@ -17,7 +17,7 @@
 namespace simulated {
 
 inline constexpr std::uint64_t guard_bytes = 4096 + 64;
-inline constexpr std::uint64_t default_stripe_bytes = 16 * barelink::MiB;
+inline constexpr std::uint64_t default_stripe_bytes = 32 * barelink::MiB;
 
 /// Memory of the kind that an endpoint names. Striped memory in stripes of `stripe_bytes`.
 [[nodiscard]] inline barelink::result<void*> allocate(barelink::sim::runtime& on, barelink::endpoint where,

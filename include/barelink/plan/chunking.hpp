@@ -55,6 +55,12 @@ namespace detail {
     return power;
 }
 
+[[nodiscard]] constexpr std::uint64_t power_of_two_from(double value) noexcept {
+    std::uint64_t power = 1;
+    while (static_cast<double>(power) < value && power < (1ull << 60)) power *= 2;
+    return power;
+}
+
 /// Newton's iteration; here because <cmath> costs more lines than this file may.
 [[nodiscard]] constexpr double square_root(double value) noexcept {
     if (value <= 0) return 0;
@@ -69,41 +75,61 @@ namespace detail {
 
 } // namespace detail
 
-/// Chooses chunks for `bytes` at `gb_s` over `legs` legs, with `routes` such routes submitted by one thread.
+/// What a route's chunks depend on.
+struct chunking_input {
+    double bytes = 0;
+    double gb_s = 0;
+    std::size_t legs = 1;
+    std::size_t routes = 1; ///< of several legs that one thread submits in turn
+    bool host_copy = false; ///< host threads carry one of the legs
+    double latency_us = 0;  ///< of all legs
+    std::uint64_t stripe_bytes = 0;
+    std::uint64_t scratch_bytes = 64 * MiB;
+};
+
+/// Chooses chunks.
 ///
 /// The pipeline takes T = bytes/rate + n * engine + (legs - 1) * chunk/rate with n = bytes/chunk; dT/dchunk = 0 gives
 /// chunk = sqrt(bytes * engine * rate / (legs - 1)). It cannot usefully be shorter than the time in which the thread submits one
-/// chunk on every route, rate * routes * submit; a margin of 1.3 on it keeps the thread ahead. The ramp at both ends starts
+/// chunk on every route, rate * routes * submit; a margin of 1.2 on it keeps the thread ahead. The ramp at both ends starts
 /// there, and helps where a leg has slack: with every leg full, the lag between two legs is the largest chunk, however it
 /// was reached. Where host threads copy, the submitting thread waits for them, so each chunk costs its submission in place
-/// of the engine's time. Powers of two.
-[[nodiscard]] inline chunking choose_chunks(double bytes, double gb_s, std::size_t legs, bool host_copy,
-                                            std::size_t routes, std::uint64_t scratch_bytes,
-                                            const copy_costs& costs) noexcept {
+/// of the engine's time. A chunk over several stripes needs a copy for each. Powers of two.
+[[nodiscard]] inline chunking choose_chunks(const chunking_input& in, const copy_costs& costs) noexcept {
     chunking chosen;
-    if (legs < 2) {
+    if (in.legs < 2) {
+        // One command, or one for each stripe; in one stream each waits for the last one's completion.
+        chosen.chunks = in.stripe_bytes > 0 ? 1 + in.bytes / static_cast<double>(in.stripe_bytes) : 1;
         chosen.submit_us_per_chunk = costs.submit_us;
-        chosen.each_us = costs.engine_us;
+        chosen.each_us = costs.engine_us + (chosen.chunks > 1 ? in.latency_us : 0);
         return chosen;
     }
     constexpr std::uint64_t least = 64 * KiB;
-    chosen.depth = legs > 2 ? 4 : 3;
-    chosen.submit_us_per_chunk = static_cast<double>(legs) * (costs.submit_us + 2 * costs.event_us);
+    chosen.depth = in.legs > 2 ? 4 : 3;
     std::uint64_t most = least;
-    while (2 * most * chosen.depth <= scratch_bytes) most *= 2;
+    while (2 * most * chosen.depth <= in.scratch_bytes) most *= 2;
     const auto clamp = [&](std::uint64_t value, std::uint64_t upper) {
         return value < least ? least : value > upper ? upper : value;
     };
-    const double submit_bound = gb_s * 1e3 * static_cast<double>(routes) * chosen.submit_us_per_chunk;
-    chosen.each_us = host_copy ? chosen.submit_us_per_chunk : costs.engine_us;
-    const double balance = detail::square_root(bytes * chosen.each_us * gb_s * 1e3 / static_cast<double>(legs - 1));
-    const double floor = 1.3 * submit_bound;
-    chosen.chunk_bytes = clamp(detail::power_of_two_near(balance > floor ? balance : floor), most);
+    const auto submit_us = [&](double pieces) {
+        return (2 * pieces + static_cast<double>(in.legs) - 2) * costs.submit_us +
+               2 * static_cast<double>(in.legs) * costs.event_us;
+    };
+    const double submit_bound = in.gb_s * 1e3 * static_cast<double>(in.routes) * submit_us(1);
+    const double busy_us = in.host_copy ? submit_us(1) : costs.engine_us;
+    const double balance = detail::square_root(in.bytes * busy_us * in.gb_s * 1e3 / static_cast<double>(in.legs - 1));
+    const std::uint64_t floor = detail::power_of_two_from(1.2 * submit_bound);
+    const std::uint64_t balanced = detail::power_of_two_near(balance);
+    chosen.chunk_bytes = clamp(balanced > floor ? balanced : floor, most);
     chosen.first_chunk_bytes = clamp(detail::power_of_two_near(submit_bound), chosen.chunk_bytes);
     double ramp = 0;
     for (std::uint64_t size = chosen.first_chunk_bytes; size < chosen.chunk_bytes; size *= 2) ramp += 1;
-    chosen.chunks = bytes / static_cast<double>(chosen.chunk_bytes) + 2 * ramp;
+    chosen.chunks = in.bytes / static_cast<double>(chosen.chunk_bytes) + 2 * ramp;
     if (chosen.chunks < 1) chosen.chunks = 1;
+    const double pieces =
+        in.stripe_bytes > 0 ? 1 + static_cast<double>(chosen.chunk_bytes) / static_cast<double>(in.stripe_bytes) : 1;
+    chosen.submit_us_per_chunk = submit_us(pieces);
+    chosen.each_us = in.host_copy ? chosen.submit_us_per_chunk : pieces * costs.engine_us;
     return chosen;
 }
 

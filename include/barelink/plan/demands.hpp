@@ -91,6 +91,7 @@ namespace detail {
         d.stage_in_host = asked.stage_in_host;
         d.trust_unproved = asked.trust_unproved;
         d.part = static_cast<std::uint32_t>(part);
+        d.stripe_bytes = parts > 1 ? asked.stripe_bytes : 0;
         if (d.bytes > 0) demands.push_back(d);
     }
     return demands;

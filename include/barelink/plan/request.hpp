@@ -81,6 +81,8 @@ struct demand {
     std::uint64_t bytes = 0;
     /// Position among the request's parts: the NUMA nodes of `host:all`.
     std::uint32_t part = 0;
+    /// Stripes that the host end is cut into; 0 when it is contiguous. Every stripe needs a copy of its own.
+    std::uint64_t stripe_bytes = 0;
     /// The end is ordinary memory on its node, reached by host threads through a ring of pinned memory.
     bool from_pageable = false;
     bool to_pageable = false;

@@ -32,16 +32,24 @@ struct optimum {
     std::vector<limit> limits; ///< link directions with a dual value, largest first
 };
 
-/// Calls `visit(dma_path)` for every leg of a candidate that a copy engine carries between host memory and a GPU.
+/// Calls `visit(dma_path)` for every leg of a candidate that a copy engine carries.
 template <class Visit>
-void for_each_host_leg(const machine& m, const candidate& way, const demand& wanted, Visit visit) {
+void for_each_leg(const machine& m, const candidate& way, const demand& wanted, Visit visit) {
     node_index at = wanted.from;
     for (std::size_t i = 0; i <= way.between_count; ++i) {
         const node_index to = i < way.between_count ? way.between[i] : wanted.to;
         const dma_path* path = m.path(at, to); // none within one NUMA node: host threads copy there
-        if (path && (m.at(at).kind != node_kind::gpu || m.at(to).kind != node_kind::gpu)) visit(*path);
+        if (path) visit(*path);
         at = to;
     }
+}
+
+/// The same for the legs between host memory and a GPU.
+template <class Visit>
+void for_each_host_leg(const machine& m, const candidate& way, const demand& wanted, Visit visit) {
+    for_each_leg(m, way, wanted, [&](const dma_path& path) {
+        if (m.at(path.from).kind != node_kind::gpu || m.at(path.to).kind != node_kind::gpu) visit(path);
+    });
 }
 
 /// Maximises the rate of the demands together, each in proportion to its bytes, so that all end at the same time.

@@ -148,19 +148,30 @@ private:
         }
     }
 
-    /// Which direct routes share their copy engine with a leg of a longer one.
+    /// Which routes take turns on a copy engine: several on one, at least one of them of several legs.
     void mark_turns(std::span<share> shares) const {
-        std::vector<bool> serves_longer(engine_count(machine_), false);
-        const auto engines = [&](const share& s, auto visit) {
+        struct use {
+            int routes = 0;
+            bool longer = false;
+        };
+        std::vector<use> engines(engine_count(machine_));
+        const auto each = [&](const share& s, auto visit) {
             const candidate& way = ways_.routes[s.way];
-            for_each_host_leg(machine_, way, demands_[way.part],
-                              [&](const dma_path& path) { visit(engine_of(machine_, path, false)); });
+            for_each_leg(machine_, way, demands_[way.part], [&](const dma_path& path) {
+                const bool peers =
+                    machine_.at(path.from).kind == node_kind::gpu && machine_.at(path.to).kind == node_kind::gpu;
+                if (!peers || s.legs > 1)
+                    visit(engines[engine_of(machine_, path, false)]); // beside a direct one, legs pull
+            });
         };
         for (const share& s : shares)
-            if (s.legs > 1) engines(s, [&](std::uint32_t engine) { serves_longer[engine] = true; });
+            each(s, [&](use& engine) {
+                ++engine.routes;
+                engine.longer |= s.legs > 1;
+            });
         for (share& s : shares) {
             s.in_turn = false;
-            if (s.legs == 1) engines(s, [&](std::uint32_t engine) { s.in_turn |= serves_longer[engine]; });
+            each(s, [&](const use& engine) { s.in_turn |= engine.routes > 1 && engine.longer; });
         }
     }
 

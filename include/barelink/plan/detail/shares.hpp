@@ -22,7 +22,7 @@ struct share {
     double full_legs = 0;   ///< hand-overs between two legs whose links are both full
     double weight = 1;      ///< of its flow where links are shared
     bool host_copy = false; ///< host threads carry one of the legs
-    bool in_turn = false;   ///< direct, but its copy engine also serves legs of longer routes
+    bool in_turn = false;   ///< shares a copy engine with another route, one of them of several legs
     double overhead_us = 0; ///< time besides bytes / gb_s
     double bytes = 0;
     chunking cut;
@@ -76,8 +76,8 @@ private:
         }
         double launched_us = 0;
         for (share& s : shares) {
-            s.cut = s.in_turn ? cut_in_turn(s, shares)
-                              : choose_chunks(s.bytes, s.gb_s, s.legs, s.host_copy, rings, scratch_bytes_, costs_);
+            s.cut = choose_chunks(input(s, rings), costs_);
+            if (s.in_turn) take_turns(s, shares, rings);
             const bool forked = active > 1 || s.legs > 1;
             const double launch_us = costs_.submit_us + (forked ? 2 * costs_.event_us : 0);
             const double loose_legs = s.legs - 1.0 - s.full_legs;
@@ -90,22 +90,28 @@ private:
             if (s.bytes > 0) launched_us += launch_us;
         }
     }
-    /// One long command would keep the engine from the others until its end. So it is cut as finely in time as the finest of
-    /// the longer routes; those are priced first or were in the round before.
-    [[nodiscard]] chunking cut_in_turn(const share& direct, std::span<const share> shares) const noexcept {
-        chunking cut = choose_chunks(direct.bytes, direct.gb_s, 1, false, 0, scratch_bytes_, costs_);
-        double us = 0;
-        for (const share& s : shares) {
-            if (s.legs < 2 || s.bytes <= 0) continue;
-            const chunking other = choose_chunks(s.bytes, s.gb_s, s.legs, s.host_copy, 1, scratch_bytes_, costs_);
-            const double chunk_us = rate_us(static_cast<double>(other.chunk_bytes), s.gb_s);
-            if (us == 0 || chunk_us < us) us = chunk_us;
-        }
-        if (us <= 0) return cut;
-        const std::uint64_t size = power_of_two_near(direct.gb_s * 1e3 * us);
-        cut.chunk_bytes = cut.first_chunk_bytes = size < 64 * KiB ? 64 * KiB : size;
-        cut.chunks = direct.bytes / static_cast<double>(cut.chunk_bytes) + 1;
-        return cut;
+    [[nodiscard]] chunking_input input(const share& s, std::size_t routes) const noexcept {
+        return {s.bytes,       s.gb_s, s.legs, routes, s.host_copy, s.latency_us, demands_[s.part].stripe_bytes,
+                scratch_bytes_};
+    }
+
+    /// Routes that take turns on an engine divide it by the size of their chunks, and a long command keeps it from the others
+    /// until its end. So all of them get chunks of the same time: that of the fastest one of several legs.
+    void take_turns(share& s, std::span<const share> shares, std::size_t rings) const noexcept {
+        const share* fastest = nullptr;
+        for (const share& other : shares)
+            if (other.in_turn && other.legs > 1 && other.bytes > 0 && (!fastest || other.gb_s > fastest->gb_s))
+                fastest = &other;
+        if (!fastest || fastest == &s) return;
+        const chunking pace = choose_chunks(input(*fastest, rings), costs_);
+        const auto scaled = [&](std::uint64_t chunk) {
+            const auto bytes = static_cast<std::uint64_t>(static_cast<double>(chunk) * s.gb_s / fastest->gb_s);
+            return bytes < 16 * KiB ? 16 * KiB : round_up(bytes, 4 * KiB);
+        };
+        const double commands = s.cut.chunks;
+        s.cut.chunk_bytes = scaled(pace.chunk_bytes);
+        s.cut.first_chunk_bytes = s.legs > 1 ? scaled(pace.first_chunk_bytes) : s.cut.chunk_bytes;
+        s.cut.chunks = s.bytes / static_cast<double>(s.cut.chunk_bytes) + (s.legs > 1 ? 2 : commands);
     }
 
     [[nodiscard]] static double rate_us(double bytes, double gb_s) noexcept {
