@@ -148,7 +148,10 @@ inline void machine_merger::widen_uplinks() {
         up.gb_s_ab = root || ab > up.gb_s_ab ? ab : up.gb_s_ab;
         up.gb_s_ba = root || ba > up.gb_s_ba ? ba : up.gb_s_ba;
         up.source = evidence::assumed;
-        if (!root) raised += (raised.empty() ? "" : ",") + to_string(live_.nodes[n].pci);
+        if (!root) {
+            if (!raised.empty()) raised += ',';
+            raised += to_string(live_.nodes[n].pci);
+        }
     }
     if (!raised.empty() && raised.find(':') != std::string::npos)
         live_.note(raised, "are slower in " + file_.name + " than what is below them here: raised");
