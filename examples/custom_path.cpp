@@ -38,8 +38,8 @@ int main() try {
     for (const barelink::route& route : planned.routes) {
         std::printf("  %-18s", std::string(route.family).c_str());
         for (const barelink::leg& leg : route.path()) std::printf(" %s ->", m.at(leg.from).id().c_str());
-        std::printf(" %s: %.1f MB at %.1f GB/s\n", m.at(route.to()).id().c_str(), static_cast<double>(route.bytes) / 1e6,
-                    route.gb_s);
+        std::printf(" %s: %.1f MB at %.1f GB/s\n", m.at(route.to()).id().c_str(),
+                    static_cast<double>(route.bytes) / 1e6, route.gb_s);
     }
     for (const barelink::rejection& lost : planned.rejected)
         std::printf("  %-18s not used: %s\n", std::string(lost.family).c_str(), lost.why.c_str());

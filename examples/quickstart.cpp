@@ -18,7 +18,8 @@ int main() try {
 
     barelink::mover mover(server, {.relays = barelink::gpu_set::all()});
     const auto stream = server.make_stream(m.gpu(barelink::gpu_id{0})).value();
-    const auto copy = mover.copy(on_gpu, weights, bytes, stream).value(); // returns at once; later work in stream sees it
+    const auto copy =
+        mover.copy(on_gpu, weights, bytes, stream).value(); // returns at once; later work in stream sees it
     copy.wait().value();
 
     const double us = copy.elapsed_us().value();
