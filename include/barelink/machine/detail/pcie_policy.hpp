@@ -37,8 +37,8 @@ enum class signalling : std::uint8_t { unknown, idle, working };
     if (read.raw_gb_s > pcie_generations[1].raw_x16_gb_s * 1.001) return signalling::working;
     // Gen3 and later code 130 bits for 128: their rates are 0.985 GB/s times a power of two, those before are not.
     constexpr double gen3_lane = 8.0 * 128 / 130 / 8;
-    for (double rate = gen3_lane; rate < 9; rate *= 2)
-        if (std::fabs(read.raw_gb_s - rate) < 0.005 * rate) return signalling::working;
+    for (int lanes = 1; lanes <= 8; lanes *= 2)
+        if (std::fabs(read.raw_gb_s - gen3_lane * lanes) < 0.005 * gen3_lane * lanes) return signalling::working;
     return signalling::idle;
 }
 
