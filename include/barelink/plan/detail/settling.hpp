@@ -100,7 +100,7 @@ private:
             fair_.clear();
             running.clear();
             for (std::size_t i = 0; i < shares.size(); ++i) {
-                if (left[i] <= 1) continue;
+                if (left[i] <= 1e-9 * shares[i].bytes) continue; // not a number of bytes: a transfer may be of one
                 running.push_back(i);
                 add_flow(shares[i]);
             }
