@@ -57,33 +57,35 @@ using default_planner = planner<pinned_path, peer_path, staged_path, relay_path>
 
 namespace detail {
 
-[[nodiscard]] inline error no_way(const request& asked, const candidate_list& ways) {
-    std::string said = to_string(asked.from) + " -> " + to_string(asked.to) + ": no path";
-    for (std::size_t i = 0; i < ways.declined.size(); ++i)
-        said += std::string(i == 0 ? " (" : "; ") + std::string(ways.declined[i].family) + ": " + ways.declined[i].why;
-    if (!ways.declined.empty()) said += ")";
-    return {errc::unsupported, said.c_str()};
+[[nodiscard]] inline error no_way(const request& asked, const candidate_list& ways, std::uint32_t part) {
+    const std::string said = to_string(asked.from) + " -> " + to_string(asked.to) + ": no path";
+    std::string reasons;
+    for (const declined_demand& each : ways.declined)
+        if (each.part == part)
+            reasons += std::string(reasons.empty() ? " (" : "; ") + std::string(each.family) + ": " + each.why;
+    if (!reasons.empty()) reasons += ")";
+    return {errc::unsupported, (said + reasons).c_str()};
 }
 
 /// Why each family that proposed something carries nothing.
 inline void explain_losers(const candidate_list& ways, const optimum& best, std::uint32_t first_part,
                            std::uint32_t parts, plan& p) {
-    for (const rejection& r : ways.declined) {
-        bool known = false;
+    const auto own = [&](std::uint32_t part) { return part >= first_part && part < first_part + parts; };
+    for (const declined_demand& r : ways.declined) {
+        bool known = !own(r.part);
         for (const rejection& earlier : p.rejected) known |= earlier.family == r.family;
         for (const route& used : p.routes) known |= used.family == r.family;
-        if (!known) p.rejected.push_back(r);
+        if (!known) p.rejected.push_back({r.family, r.why});
     }
-    for (std::size_t c = 0; c < ways.routes.size(); ++c) {
-        const candidate& way = ways.routes[c];
-        if (way.part < first_part || way.part >= first_part + parts) continue;
+    for (const candidate& way : ways.routes) {
+        if (!own(way.part)) continue;
         bool known = false;
         for (const route& used : p.routes) known |= used.family == way.family;
         for (const rejection& earlier : p.rejected) known |= earlier.family == way.family;
         if (known) continue;
         double gb_s = 0;
         for (std::size_t other = 0; other < ways.routes.size(); ++other)
-            if (ways.routes[other].family == way.family) gb_s += best.rates[other];
+            if (own(ways.routes[other].part) && ways.routes[other].family == way.family) gb_s += best.rates[other];
         p.rejected.push_back({way.family, gb_s > 0 ? "would not pay for its start-up at this size"
                                                    : "the links it would use are already full without it"});
     }
@@ -116,7 +118,7 @@ result<std::vector<plan>> planner<Paths...>::make(std::span<const request> asked
         for (std::uint32_t part = first_part[i]; part < first_part[i + 1]; ++part) {
             bool any = false;
             for (const detail::candidate& way : ways.routes) any |= way.part == part;
-            if (!any) return detail::no_way(asked[i], ways);
+            if (!any) return detail::no_way(asked[i], ways, part);
         }
     if (!best.found || best.gb_s <= 0)
         return error(errc::unsupported,

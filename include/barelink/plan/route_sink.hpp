@@ -24,10 +24,17 @@ struct candidate {
     std::uint32_t slot_count = 0;
 };
 
+/// Why a family has nothing to offer for one demand.
+struct declined_demand {
+    std::string_view family;
+    std::string why;
+    std::uint32_t part = 0;
+};
+
 struct candidate_list {
     std::vector<candidate> routes;
     std::vector<std::uint32_t> slots; ///< link_direction::slot(), or host_threads_slot
-    std::vector<rejection> declined;
+    std::vector<declined_demand> declined;
 
     [[nodiscard]] std::span<const std::uint32_t> slots_of(const candidate& c) const noexcept {
         return {slots.data() + c.first_slot, c.slot_count};
@@ -87,7 +94,7 @@ public:
     }
 
     /// Says why the family has nothing to offer; shown in `plan::rejected`.
-    void decline(std::string why) { into_.declined.push_back({family_, std::move(why)}); }
+    void decline(std::string why) { into_.declined.push_back({family_, std::move(why), part_}); }
 
     /// The DMA path of one leg if a plan may use it, else nullptr.
     [[nodiscard]] const dma_path* usable(node_index from, node_index to) const noexcept {

@@ -96,6 +96,7 @@ private:
             s.legs = static_cast<std::uint8_t>(ways_.routes[c].between_count + 1);
             measure_legs(s);
             s.gb_s = s.leg_gb_s;
+            if (s.gb_s <= 0) continue;
             if (one[s.part].legs == 0 || before(s, one[s.part])) one[s.part] = s;
         }
         return one;

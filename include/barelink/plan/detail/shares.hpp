@@ -130,7 +130,7 @@ private:
                 rate += s.gb_s;
                 head_start += s.gb_s * 1e3 * s.overhead_us;
             }
-            if (rate <= 0) return 0;
+            if (rate <= 0) return never; // dead links only: any other set of routes is better
             us = (bytes + head_start) / (rate * 1e3);
             settled = true;
             for (share& s : shares)
@@ -143,6 +143,8 @@ private:
             if (s.part == part && s.bytes > 0) s.bytes = s.gb_s * 1e3 * (us - s.overhead_us);
         return us;
     }
+
+    static constexpr double never = 1e300;
 
     std::span<const demand> demands_;
     std::uint64_t scratch_bytes_;
