@@ -189,10 +189,12 @@ TEST_CASE("A larger copy does not take a ring from under another stream's copy")
     const simulated::buffer few(box.server, places::host(0), 8 * 4096), there(box.server, places::gpu(0), 8 * 4096);
     src.fill(1);
     from.fill(2);
-    checked_mover moves(box.on, {.relays = gpu_set::all()});
+    checked_mover moves(box.on, {.relays = gpu_set::none().insert(gpu_id{1})}); // one relay, one ring
     const auto slow = box.stream_on(0);
     box.server.launch(slow, 1e6);
-    REQUIRE(moves.copy(dst.data(), src.data(), small, slow));
+    const auto first = moves.copy(dst.data(), src.data(), small, slow);
+    REQUIRE(first);
+    CHECK(first->routes() == 2);
     sim::stream last;
     for (int i = 0; i < 8; ++i) {
         last = box.stream_on(0);
@@ -201,6 +203,7 @@ TEST_CASE("A larger copy does not take a ring from under another stream's copy")
     }
     const auto started = moves.copy(to.data(), from.data(), large, last);
     REQUIRE(started);
+    CHECK(started->routes() == 2);
     REQUIRE(started->wait());
     CHECK(to.holds(2));
     const auto end = box.server.make_event(box.server.issuer(slow)).value();

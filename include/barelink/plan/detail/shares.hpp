@@ -29,7 +29,8 @@ struct share {
 };
 
 /// Time of every demand for these routes, and the shares that reach it: solves sum of gb_s * (T - overhead) = bytes over the
-/// routes that begin to pay before T. Overheads depend on chunk sizes, and those on shares: two rounds settle that.
+/// routes that begin to pay before T. Overheads depend on chunk sizes, and those on shares: two rounds settle that. A route
+/// that does not pay in the first stays out: priced without bytes it would look as if it cost nothing.
 class share_solver {
 public:
     share_solver(std::span<const demand> demands, std::uint64_t scratch_bytes, const copy_costs& costs)
@@ -121,8 +122,6 @@ private:
     double divide(std::span<share> shares, std::uint32_t part) const noexcept {
         const double bytes = static_cast<double>(demands_[part].bytes);
         double us = 0;
-        for (share& s : shares)
-            if (s.part == part && s.gb_s > 0) s.bytes = 1;
         for (bool settled = false; !settled;) {
             double rate = 0, head_start = 0;
             for (const share& s : shares) {
