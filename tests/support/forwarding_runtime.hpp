@@ -21,7 +21,16 @@ public:
     [[nodiscard]] auto make_stream(barelink::node_index gpu) { return on_.make_stream(gpu); }
     [[nodiscard]] auto destroy(stream_type s) { return on_.destroy(s); }
     [[nodiscard]] auto issuer(stream_type s) const { return on_.issuer(s); }
-    [[nodiscard]] auto make_event(barelink::node_index gpu) { return on_.make_event(gpu); }
+    [[nodiscard]] auto make_event(barelink::node_index gpu, bool timed) { return on_.make_event(gpu, timed); }
+    [[nodiscard]] auto pin(void* at, std::uint64_t bytes, const barelink::placement& where) {
+        return on_.pin(at, bytes, where);
+    }
+    [[nodiscard]] auto unpin(void* at) { return on_.unpin(at); }
+    [[nodiscard]] auto open_peer(barelink::node_index from, barelink::node_index to) { return on_.open_peer(from, to); }
+    void set_delivery(barelink::node_index from, barelink::node_index to, barelink::delivery proof) {
+        on_.set_delivery(from, to, proof);
+    }
+    [[nodiscard]] double clock_us() const { return on_.clock_us(); }
     [[nodiscard]] auto destroy(event_type e) { return on_.destroy(e); }
     [[nodiscard]] auto record(event_type e, stream_type s) { return on_.record(e, s); }
     [[nodiscard]] auto wait(stream_type s, event_type e) { return on_.wait(s, e); }

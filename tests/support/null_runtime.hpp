@@ -35,6 +35,13 @@ public:
                        where);
     }
     [[nodiscard]] barelink::status release(void*) { return {}; }
+    [[nodiscard]] barelink::status pin(void*, std::uint64_t, const barelink::placement&) { return {}; }
+    [[nodiscard]] barelink::status unpin(void*) { return {}; }
+    [[nodiscard]] barelink::status open_peer(barelink::node_index, barelink::node_index) { return {}; }
+    void set_delivery(barelink::node_index from, barelink::node_index to, barelink::delivery proof) {
+        machine_.set_delivery(from, to, proof != barelink::delivery::failed, proof);
+    }
+    [[nodiscard]] double clock_us() { return clock_us_ += 1; }
     [[nodiscard]] barelink::result<barelink::placement> classify(const void* at, std::uint64_t) {
         const auto bits = reinterpret_cast<std::uintptr_t>(at);
         barelink::placement where;
@@ -47,7 +54,7 @@ public:
     [[nodiscard]] barelink::result<stream_type> make_stream(barelink::node_index) { return stream_type{++streams_}; }
     [[nodiscard]] barelink::status destroy(stream_type) { return {}; }
     [[nodiscard]] barelink::node_index issuer(stream_type) const { return machine_.gpu(barelink::gpu_id{0}); }
-    [[nodiscard]] barelink::result<event_type> make_event(barelink::node_index) { return event_type{++events_}; }
+    [[nodiscard]] barelink::result<event_type> make_event(barelink::node_index, bool) { return event_type{++events_}; }
     [[nodiscard]] barelink::status destroy(event_type) { return {}; }
     [[nodiscard]] barelink::status record(event_type, stream_type) { return {}; }
     [[nodiscard]] barelink::status wait(stream_type, event_type) { return {}; }
@@ -62,7 +69,7 @@ public:
     [[nodiscard]] barelink::result<bool> is_done(event_type) { return true; }
     [[nodiscard]] barelink::status synchronize(event_type) { return {}; }
     [[nodiscard]] barelink::result<double> elapsed_us(event_type, event_type) { return 1.0; }
-    [[nodiscard]] barelink::result<bool> capturing(stream_type) { return captured_; }
+    [[nodiscard]] barelink::result<std::uint64_t> capturing(stream_type) { return std::uint64_t{captured_ ? 1u : 0u}; }
 
     /// Streams are being captured into a graph from now on.
     void capture(bool on) noexcept { captured_ = on; }
@@ -72,6 +79,7 @@ private:
     std::uint32_t streams_ = 0, events_ = 0;
     std::uint64_t allocations_ = 0, copies_ = 0;
     bool captured_ = false;
+    double clock_us_ = 0;
 };
 
 static_assert(barelink::runtime<null_runtime>);

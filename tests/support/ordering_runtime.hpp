@@ -63,8 +63,8 @@ public:
         return base::destroy(s);
     }
     [[nodiscard]] barelink::status destroy(event_type e) { return base::destroy(e); }
-    [[nodiscard]] barelink::result<event_type> make_event(barelink::node_index gpu) {
-        auto made = base::make_event(gpu);
+    [[nodiscard]] barelink::result<event_type> make_event(barelink::node_index gpu, bool timed) {
+        auto made = base::make_event(gpu, timed);
         if (!made) return made;
         if (gpus_.size() <= made->number) gpus_.resize(made->number + 1u, barelink::no_node);
         gpus_[made->number] = gpu;

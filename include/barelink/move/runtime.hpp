@@ -10,29 +10,38 @@
 BARELINK_BEGIN_NAMESPACE
 
 /// About twenty operations, each one call of the CUDA runtime. Handles are small values; a default-made one is "none".
-/// Every operation may fail and says how. Nothing blocks but `synchronize` and `host_copy`.
+/// Every operation may fail and says how. Nothing blocks but `synchronize`, `host_copy` and what makes or frees memory.
 ///
 ///  * topology      the machine it runs on
 ///  * allocate      memory on a GPU, or pinned memory on a NUMA node; `release` gives it back
+///  * pin, unpin    page-locks memory of the caller's that lies where he says, until it is unpinned
 ///  * classify      kind and place of an address range; fails when the range straddles two allocations
-///  * make_stream   a stream of a GPU; make_event, an event of a GPU
+///  * open_peer     lets copies from one GPU to another go directly, both GPUs' engines; asked again it costs nothing
+///  * set_delivery  what a delivery proof found about such a path: `topology` tells it from then on
+///  * make_stream   a stream of a GPU; make_event, an event of a GPU, with or without the time of its recording
 ///  * issuer        the GPU that a stream belongs to
 ///  * record, wait  an event after the stream's work; the stream's later work after the event's last recording
 ///  * copy          asynchronous, in stream order; a copy between two GPUs uses the engine of the stream's GPU
 ///  * host_copy     by host threads near a NUMA node; returns when the bytes are there
 ///  * is_done, synchronize, elapsed_us    ask for, wait for, and time between events
-///  * capturing     whether the stream is being captured into a graph
+///  * capturing     the number of the capture into a graph that the stream is in, 0 when it is in none
+///  * clock_us      a clock that only goes forward, microseconds, for time-outs
 template <class R>
 concept runtime = requires(R& r, const R& constant, node_index n, std::uint64_t bytes, void* to, const void* from,
-                           typename R::stream_type stream, typename R::event_type event) {
+                           typename R::stream_type stream, typename R::event_type event, placement where,
+                           delivery proof, bool timed) {
     { constant.topology() } -> std::same_as<const machine&>;
     { r.allocate(n, bytes) } -> std::same_as<result<void*>>;
     { r.release(to) } -> std::same_as<status>;
+    { r.pin(to, bytes, where) } -> std::same_as<status>;
+    { r.unpin(to) } -> std::same_as<status>;
     { r.classify(from, bytes) } -> std::same_as<result<placement>>;
+    { r.open_peer(n, n) } -> std::same_as<status>;
+    { r.set_delivery(n, n, proof) } -> std::same_as<void>;
     { r.make_stream(n) } -> std::same_as<result<typename R::stream_type>>;
     { r.destroy(stream) } -> std::same_as<status>;
     { r.issuer(stream) } -> std::same_as<node_index>;
-    { r.make_event(n) } -> std::same_as<result<typename R::event_type>>;
+    { r.make_event(n, timed) } -> std::same_as<result<typename R::event_type>>;
     { r.destroy(event) } -> std::same_as<status>;
     { r.record(event, stream) } -> std::same_as<status>;
     { r.wait(stream, event) } -> std::same_as<status>;
@@ -41,7 +50,8 @@ concept runtime = requires(R& r, const R& constant, node_index n, std::uint64_t 
     { r.is_done(event) } -> std::same_as<result<bool>>;
     { r.synchronize(event) } -> std::same_as<status>;
     { r.elapsed_us(event, event) } -> std::same_as<result<double>>;
-    { r.capturing(stream) } -> std::same_as<result<bool>>;
+    { r.capturing(stream) } -> std::same_as<result<std::uint64_t>>;
+    { r.clock_us() } -> std::same_as<double>;
 };
 
 BARELINK_END_NAMESPACE

@@ -19,8 +19,9 @@ struct link_fault {
 /// A GPU pair, in one direction, that behaves worse than its grant.
 struct peer_fault {
     enum class kind : std::uint8_t {
-        refused,       ///< the copy fails
-        delivers_zeros ///< the copy reports success; the destination receives zeros
+        refused,        ///< peer access is denied; a copy fails
+        delivers_zeros, ///< the copy reports success; the destination receives zeros
+        hangs           ///< the copy never ends
     };
     node_index from;
     node_index to;

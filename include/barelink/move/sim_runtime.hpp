@@ -73,6 +73,15 @@ public:
         if (auto called = call(); !called) return called;
         return memory_.release(at);
     }
+    /// The memory stays the caller's; bytes are read and written there.
+    [[nodiscard]] status pin(void* at, std::uint64_t bytes, const placement& where) {
+        if (auto called = call(); !called) return called;
+        return memory_.adopt(at, bytes, where);
+    }
+    [[nodiscard]] status unpin(void* at) {
+        if (auto called = call(); !called) return called;
+        return memory_.release(at);
+    }
     /// Memory that was not allocated here is pageable, on the first NUMA node.
     [[nodiscard]] result<placement> classify(const void* at, std::uint64_t bytes) {
         if (auto called = call(); !called) return called.error();
@@ -81,6 +90,20 @@ public:
             for (std::uint32_t n = 0; n < machine_.nodes.size() && where->node == no_node; ++n)
                 if (machine_.nodes[n].kind == node_kind::memory) where->node = node_index{n};
         return where;
+    }
+
+    /// Errors: not_permitted for a pair whose grant is refused by a fault.
+    [[nodiscard]] status open_peer(node_index from, node_index to) {
+        if (auto called = call(); !called) return called;
+        for (const peer_fault& fault : peer_faults_)
+            if (fault.what == peer_fault::kind::refused && fault.from == from && fault.to == to)
+                return error(errc::not_permitted, "peer access is refused").about(machine_.at(to).id().c_str());
+        return {};
+    }
+    void set_delivery(node_index from, node_index to, delivery proof) {
+        machine_.set_delivery(from, to, proof != delivery::failed, proof);
+        for (std::uint32_t way = 0; way < 2; ++way) // the next copy looks for its way again
+            way_of_[2 * (from.value * machine_.nodes.size() + to.value) + way] = detail::nothing;
     }
 
     [[nodiscard]] result<stream> make_stream(node_index gpu) {
@@ -98,7 +121,7 @@ public:
     }
     [[nodiscard]] node_index issuer(stream s) const noexcept { return issuers_[s.number]; }
 
-    [[nodiscard]] result<event> make_event(node_index) {
+    [[nodiscard]] result<event> make_event(node_index, bool /*timed*/ = true) {
         if (auto called = call(); !called) return called.error();
         recordings_.push_back(detail::nothing);
         return event{static_cast<std::uint32_t>(recordings_.size() - 1)};
@@ -166,8 +189,10 @@ public:
         return {};
     }
 
+    /// Asking takes time, too: who asks until it is done sees it done.
     [[nodiscard]] result<bool> is_done(event e) {
         if (auto called = call(); !called) return called.error();
+        host_us_ += machine_.costs.event_us;
         if (recordings_[e.number] == detail::nothing) return true;
         engine_.run_to(host_us_);
         if (engine_.has_failed(recordings_[e.number])) return broken();
@@ -192,7 +217,8 @@ public:
             return error(errc::invalid_argument, "both events must be done before the time between them is known");
         return engine_.done_us(b) - engine_.done_us(a);
     }
-    [[nodiscard]] result<bool> capturing(stream) { return false; }
+    [[nodiscard]] result<std::uint64_t> capturing(stream) { return std::uint64_t{0}; }
+    [[nodiscard]] double clock_us() const noexcept { return host_us_; }
 
     // Beyond the concept: what only a simulation can do.
 
@@ -311,6 +337,7 @@ inline result<std::uint32_t> runtime::find_way(node_index from, node_index to, n
         if (fault.from == from && fault.to == to) {
             engine_.ways[known].refused = fault.what == peer_fault::kind::refused;
             engine_.ways[known].zeros = fault.what == peer_fault::kind::delivers_zeros;
+            engine_.ways[known].hangs = fault.what == peer_fault::kind::hangs;
         }
     return known;
 }

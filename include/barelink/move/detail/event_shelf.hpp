@@ -14,7 +14,8 @@ class event_shelf {
 public:
     using event_type = typename Runtime::event_type;
 
-    explicit event_shelf(Runtime& on) : runtime_(on) {}
+    /// `timed`: its events keep the time of their recording.
+    event_shelf(Runtime& on, bool timed) : runtime_(on), timed_(timed) {}
     event_shelf(const event_shelf&) = delete;
     event_shelf& operator=(const event_shelf&) = delete;
     ~event_shelf() {
@@ -32,7 +33,7 @@ public:
                 e.taken = true;
                 return e.event;
             }
-        auto made = runtime_.make_event(gpu);
+        auto made = runtime_.make_event(gpu, timed_);
         if (made) entries_.push_back({gpu, *made, true});
         return made;
     }
@@ -44,6 +45,7 @@ private:
         bool taken = false;
     };
     Runtime& runtime_;
+    bool timed_;
     std::vector<entry> entries_;
 };
 

@@ -16,7 +16,7 @@ template <runtime Runtime>
 struct flight {
     using event_type = typename Runtime::event_type;
 
-    explicit flight(Runtime& on) : events_(on) {}
+    explicit flight(Runtime& on) : events_(on, true) {}
 
     std::uint64_t number = 0;
     bool under_way = false; ///< `finished` was recorded

@@ -85,7 +85,7 @@ public:
             }
         auto made = runtime_.make_stream(gpu);
         if (!made) return made;
-        auto done = runtime_.make_event(gpu);
+        auto done = runtime_.make_event(gpu, false);
         if (!done) {
             (void)runtime_.destroy(*made);
             return done.error();
@@ -151,7 +151,7 @@ private:
         }
         const machine& m = runtime_.topology();
         const auto event_at = [&](node_index gpu) {
-            return runtime_.make_event(gpu == no_node ? m.all(node_kind::gpu).front() : gpu);
+            return runtime_.make_event(gpu == no_node ? m.all(node_kind::gpu).front() : gpu, false);
         };
         while (r.slots.size() < depth) {
             auto ready = event_at(r.filled_by);
@@ -177,7 +177,7 @@ private:
     }
 
     Runtime& runtime_;
-    event_shelf<Runtime> events_{runtime_};
+    event_shelf<Runtime> events_{runtime_, false};
     std::vector<lane> lanes_;
     std::deque<ring<Runtime>> rings_; ///< addresses stay
 };

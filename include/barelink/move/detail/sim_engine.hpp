@@ -239,7 +239,7 @@ private:
             return schedule(now_us_, timed::finish, stream);
         }
         op.poisoned = note_races(op.to, op.from, op.bytes, stream);
-        schedule(now_us_ + machine_.costs.engine_us, timed::begin_flow, stream);
+        if (!by.hangs) schedule(now_us_ + machine_.costs.engine_us, timed::begin_flow, stream);
     }
 
     void begin_flow(std::uint32_t stream) {

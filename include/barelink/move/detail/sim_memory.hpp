@@ -43,6 +43,16 @@ public:
         return reinterpret_cast<void*>(base);
     }
 
+    /// Memory of somebody else's that becomes pinned. Errors: invalid_argument when it meets an allocation.
+    [[nodiscard]] status adopt(void* at, std::uint64_t bytes, placement where) {
+        const auto base = reinterpret_cast<std::uintptr_t>(at);
+        for (const block& b : blocks_)
+            if (base < b.base + b.bytes && b.base < base + bytes)
+                return error(errc::invalid_argument, "the range, or a part of it, is pinned already").asking(bytes);
+        blocks_.push_back({base, bytes, where, nullptr});
+        sort_last();
+        return {};
+    }
     [[nodiscard]] status release(void* at) {
         const block* found = find(reinterpret_cast<std::uintptr_t>(at));
         if (!found || found->base != reinterpret_cast<std::uintptr_t>(at))
@@ -63,7 +73,7 @@ public:
         }
         if (address + bytes > found->base + found->bytes) return straddles(bytes);
         placement where = found->where;
-        where.stripe_phase = address - found->base;
+        where.stripe_phase += address - found->base;
         return where;
     }
 

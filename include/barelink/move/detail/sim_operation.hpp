@@ -20,6 +20,7 @@ struct way {
     double most_gb_s = fair_share::unlimited;
     bool zeros = false;
     bool refused = false;
+    bool hangs = false;
 };
 
 /// One entry of a stream's queue.
