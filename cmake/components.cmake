@@ -9,15 +9,23 @@ function(barelink_component name package)
   endif()
 endfunction()
 
+# The CUDA runtime to link: shared, or static for programs that travel alone.
+option(BARELINK_STATIC_CUDART "Link the static CUDA runtime library" OFF)
+set(barelink_cudart CUDA::cudart)
+if(BARELINK_STATIC_CUDART)
+  set(barelink_cudart CUDA::cudart_static)
+endif()
+
 barelink_component(hwloc Hwloc Hwloc::Hwloc)   # <barelink/machine/hwloc.hpp>: live machines, hwloc XML
 barelink_component(nccl pugixml pugixml::pugixml) # <barelink/machine/nccl.hpp>: NCCL topology files
+barelink_component(cuda CUDAToolkit ${barelink_cudart}) # <barelink/move/cuda.hpp>, <barelink/memcpy.hpp>: copies on GPUs
 barelink_component(report fmt fmt::fmt)        # <barelink/report.hpp>: text and pictures
 
 if(NOT TARGET barelink::all)
   add_library(barelink_all INTERFACE)
   add_library(barelink::all ALIAS barelink_all)
   target_link_libraries(barelink_all INTERFACE barelink::barelink)
-  foreach(component IN ITEMS hwloc nccl report)
+  foreach(component IN ITEMS hwloc nccl cuda report)
     if(TARGET barelink::${component})
       target_link_libraries(barelink_all INTERFACE barelink::${component})
     endif()

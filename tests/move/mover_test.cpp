@@ -418,7 +418,7 @@ TEST_CASE("An overtaken ticket does not claim bytes of a copy that failed") {
     const simulated::buffer src(on, places::gpu(2), bytes), dst(on, places::gpu(3), bytes);
     const simulated::buffer near(on, places::host(0), bytes), far(on, places::gpu(0), bytes);
     sim::faults broken;
-    broken.peers.push_back({m.gpu(gpu_id{2}), m.gpu(gpu_id{3}), sim::peer_fault::kind::refused});
+    broken.links.push_back({m.hops(*m.path(m.gpu(gpu_id{2}), m.gpu(gpu_id{3}))).front(), 0, 0}); // dead
     on.inject(broken);
     mover<sim::runtime> moves(on);
     const auto stream = on.make_stream(m.gpu(gpu_id{2})).value(), good = on.make_stream(m.gpu(gpu_id{0})).value();

@@ -2,11 +2,12 @@
 #pragma once
 
 #include <cstdint>
-#include <deque>
-#include <string>
-#include <vector>
+#include <span>
 
+#include <barelink/move/detail/lane_pool.hpp>
+#include <barelink/move/detail/peer_paths.hpp>
 #include <barelink/move/detail/submission.hpp>
+#include <barelink/move/ticket.hpp>
 #include <barelink/plan/plan_cache.hpp>
 
 BARELINK_BEGIN_NAMESPACE
@@ -19,75 +20,34 @@ struct mover_options {
     std::uint64_t scratch_bytes = 64 * MiB;
 };
 
+/// What a mover did so far.
+struct mover_counters {
+    std::uint64_t copies = 0;
+    std::uint64_t bytes = 0;
+    std::uint64_t direct = 0;    ///< of the copies, those that were one command in the caller's stream
+    std::uint64_t captured = 0;  ///< into graphs
+    std::uint64_t fallbacks = 0; ///< copies that did not go as planned; their tickets say how
+};
+
 /// Copies between any two memories of a machine, at least one of them a GPU's. Borrows the runtime, which must outlive it and
 /// its tickets. One thread at a time. Owns streams, events and scratch memory, made on first use and kept.
+///
+/// Before a direct path between two GPUs is used for the first time, its delivery is proved (see `prove_delivery`); the
+/// first plan that could use it waits for that.
+///
+/// Copies of pinned and device memory can be captured into a graph. The graph's copies use scratch memory of the mover,
+/// which must outlive the last launch; each capture gets its own. Plan before capturing (`plan_for`, or one copy): no proof is
+/// made while a stream captures, and a pair without one is not used.
 template <runtime Runtime, class Planner = default_planner>
 class mover {
 public:
     using stream_type = typename Runtime::stream_type;
-    using event_type = typename Runtime::event_type;
+    using ticket = barelink::ticket<Runtime>;
 
     explicit mover(Runtime& on, mover_options options = {})
         : runtime_(on), options_(options), cache_(Planner(on.topology())) {}
     mover(const mover&) = delete;
     mover& operator=(const mover&) = delete;
-
-    /// A copy on its way. Small, copyable; valid as long as its mover. It knows times and routes until 64 later copies were
-    /// started, and only that it is done after that.
-    class ticket {
-    public:
-        /// True when the bytes have arrived. Does not block. Errors: device when the copy failed.
-        [[nodiscard]] result<bool> poll() const {
-            if (!late()) return owner_->runtime_.is_done(flight().finished);
-            if (number_ <= owner_->last_lost_) return lost();
-            return true;
-        }
-        /// Blocks the calling thread until the bytes have arrived. Errors: device when the copy failed.
-        [[nodiscard]] status wait() const {
-            if (!late()) return owner_->runtime_.synchronize(flight().finished);
-            if (number_ <= owner_->last_lost_) return lost();
-            return {};
-        }
-        /// From the moment that the stream let the copy start to its end, microseconds. Errors: invalid_argument before.
-        [[nodiscard]] result<double> elapsed_us() const {
-            if (late()) return stale();
-            return owner_->runtime_.elapsed_us(flight().started, flight().finished);
-        }
-        /// The same for one route of the plan.
-        [[nodiscard]] result<double> route_us(std::size_t route) const {
-            if (late()) return stale();
-            if (route >= flight().route_bytes.size())
-                return error(errc::invalid_argument, "the plan of this ticket has fewer routes");
-            return owner_->runtime_.elapsed_us(flight().started, flight().route_done[route]);
-        }
-        [[nodiscard]] std::uint64_t route_bytes(std::size_t route) const {
-            return late() || route >= flight().route_bytes.size() ? 0 : flight().route_bytes[route];
-        }
-        [[nodiscard]] std::size_t routes() const { return late() ? 0 : flight().route_bytes.size(); }
-        [[nodiscard]] std::uint64_t bytes() const noexcept { return bytes_; }
-        /// What did not go as planned, one sentence each; empty when everything did.
-        [[nodiscard]] std::vector<std::string> fallbacks() const {
-            return late() ? std::vector<std::string>{} : flight().fallbacks;
-        }
-
-    private:
-        friend class mover;
-        ticket(mover* owner, std::uint32_t slot, std::uint64_t number, std::uint64_t bytes) noexcept
-            : owner_(owner), slot_(slot), number_(number), bytes_(bytes) {}
-        [[nodiscard]] bool late() const noexcept { return flight().number != number_; }
-        [[nodiscard]] const auto& flight() const noexcept { return owner_->flights_[slot_]; }
-        [[nodiscard]] static error stale() {
-            return {errc::invalid_argument, "this ticket is too old: 64 later copies were started since"};
-        }
-        [[nodiscard]] static error lost() {
-            return {errc::device, "this ticket is too old to be sure, and a copy of its time or later failed"};
-        }
-
-        mover* owner_;
-        std::uint32_t slot_;
-        std::uint64_t number_;
-        std::uint64_t bytes_;
-    };
 
     /// Classifies a range once. Errors: what the runtime says (freed, straddling two allocations, null).
     [[nodiscard]] result<region> resolve(void* base, std::uint64_t bytes) {
@@ -102,21 +62,68 @@ public:
     /// arrived. Allocates nothing once streams, rings and the plan exist. Both ranges must stay until the copy is done.
     /// Errors: invalid_argument (null, overlapping, straddling), those of planning, those of the runtime.
     [[nodiscard]] result<ticket> copy(void* dst, const void* src, std::uint64_t bytes, stream_type stream) {
+        auto ends = resolve_both(dst, src, bytes);
+        if (!ends) return std::move(ends).error();
+        return copy(ends->dst, ends->src, stream);
+    }
+    /// The same with ranges that were resolved before, for hot paths.
+    [[nodiscard]] result<ticket> copy(const region& dst, const region& src, stream_type stream) {
+        auto capture = runtime_.capturing(stream);
+        if (!capture) return std::move(capture).error();
+        auto planned = plan_for(dst, src, *capture == 0);
+        if (!planned) return std::move(planned).error();
+        return run(**planned, dst, src, stream, *capture);
+    }
+
+    /// `copy` for those who need no ticket: a plan of one direct copy is that one command and nothing else.
+    [[nodiscard]] status enqueue(const region& dst, const region& src, stream_type stream) {
+        auto planned = plan_if_known(dst, src);
+        if (!planned) return std::move(planned).error();
+        if (*planned && is_direct(**planned, stream)) {
+            ++counters_.copies;
+            ++counters_.direct;
+            counters_.bytes += src.bytes;
+            return copy_pieces(dst, src, stream);
+        }
+        auto started = copy(dst, src, stream);
+        return started ? status() : status(std::move(started).error());
+    }
+
+    /// The plan that `copy` would run. Proves and opens the paths between GPUs that it might use. Valid until the next call
+    /// of this mover that has to plan.
+    [[nodiscard]] result<const plan*> plan_for(const region& dst, const region& src) {
+        return plan_for(dst, src, true);
+    }
+    [[nodiscard]] request request_for(const region& dst, const region& src) const noexcept;
+
+    /// Runs a plan on two ranges of its size and kind. Stream, blocking, ownership and errors as for `copy`.
+    [[nodiscard]] result<ticket> run(const plan& p, const region& dst, const region& src, stream_type stream) {
+        auto capture = runtime_.capturing(stream);
+        if (!capture) return std::move(capture).error();
+        return run(p, dst, src, stream, *capture);
+    }
+
+    [[nodiscard]] Runtime& on() noexcept { return runtime_; }
+    [[nodiscard]] const mover_counters& counters() const noexcept { return counters_; }
+    /// Memory that it holds in rings, bytes.
+    [[nodiscard]] std::uint64_t scratch_bytes() const noexcept { return lanes_.scratch_bytes(); }
+    /// After the machine changed: plans are made anew.
+    void forget_plans() noexcept { cache_.clear(); }
+
+private:
+    struct both {
+        region dst, src;
+    };
+
+    [[nodiscard]] result<both> resolve_both(void* dst, const void* src, std::uint64_t bytes) {
         auto to = resolve(dst, bytes);
         if (!to) return std::move(to).error();
         auto from = resolve(const_cast<void*>(src), bytes);
         if (!from) return std::move(from).error();
-        return copy(*to, *from, stream);
-    }
-    /// The same with ranges that were resolved before, for hot paths.
-    [[nodiscard]] result<ticket> copy(const region& dst, const region& src, stream_type stream) {
-        auto planned = plan_for(dst, src);
-        if (!planned) return std::move(planned).error();
-        return run(**planned, dst, src, stream);
+        return both{*to, *from};
     }
 
-    /// The plan that `copy` would run. Valid until the next call of this mover that has to plan.
-    [[nodiscard]] result<const plan*> plan_for(const region& dst, const region& src) {
+    [[nodiscard]] static status check_ends(const region& dst, const region& src) {
         if (src.bytes != dst.bytes)
             return error(errc::invalid_argument, "source and destination differ in size").asking(src.bytes);
         const auto a = reinterpret_cast<std::uintptr_t>(src.base), b = reinterpret_cast<std::uintptr_t>(dst.base);
@@ -124,96 +131,125 @@ public:
             return error(errc::invalid_argument,
                          "source and destination overlap: copy through a buffer, or in an order that is safe")
                 .asking(src.bytes);
-        return cache_.find(request_for(dst, src));
+        return {};
     }
-    [[nodiscard]] request request_for(const region& dst, const region& src) const noexcept {
-        request asked;
-        asked.from = endpoint_of(runtime_.topology(), src.where);
-        asked.to = endpoint_of(runtime_.topology(), dst.where);
-        asked.bytes = src.bytes;
-        asked.relays = options_.relays;
-        asked.stage_in_host = options_.stage_in_host;
-        asked.trust_unproved = options_.trust_unproved;
-        asked.scratch_bytes = options_.scratch_bytes;
-        const placement& striped = src.where.kind == memory_kind::striped ? src.where : dst.where;
-        if (striped.kind == memory_kind::striped) {
-            asked.stripe_bytes = striped.stripe_bytes;
-            asked.stripe_phase = striped.stripe_phase % (striped.stripe_bytes * nodes());
+    /// nullptr when it is not planned yet.
+    [[nodiscard]] result<const plan*> plan_if_known(const region& dst, const region& src) {
+        if (auto fine = check_ends(dst, src); !fine) return fine.error();
+        return cache_.look(request_for(dst, src));
+    }
+    [[nodiscard]] result<const plan*> plan_for(const region& dst, const region& src, bool may_prove) {
+        if (auto fine = check_ends(dst, src); !fine) return fine.error();
+        const request asked = request_for(dst, src);
+        if (const plan* known = cache_.look(asked)) return known;
+        if (may_prove) {
+            peers_.make_ready(asked);
+            return cache_.find(asked);
         }
-        return asked;
+        // Without the proofs that it may lack the plan is good for this capture and for nothing else.
+        auto made = cache_.planner().make(asked);
+        if (!made) return std::move(made).error();
+        captured_plan_ = std::move(*made);
+        return &captured_plan_;
     }
 
-    /// Runs a plan on two ranges of its size and kind. Stream, blocking, ownership and errors as for `copy`.
-    [[nodiscard]] result<ticket> run(const plan& p, const region& dst, const region& src, stream_type stream) {
-        if (p.asked.bytes != src.bytes || src.bytes != dst.bytes)
-            return error(errc::invalid_argument, "the plan is for another number of bytes").asking(src.bytes);
-        auto slot = take_flight();
-        if (!slot) return std::move(slot).error();
-        detail::flight<Runtime>& f = flights_[*slot];
-        auto lanes = take_lanes(stream, runtime_.issuer(stream));
-        if (!lanes) return std::move(lanes).error();
-        const status submitted = submission_.run(p, dst, src, stream, **lanes, f, nodes());
-        if (!submitted) return submitted.error();
-        return ticket(this, *slot, f.number, src.bytes);
+    /// One copy engine command, or one for each piece of page-locked memory, in the user's own stream: needs no event.
+    [[nodiscard]] bool is_direct(const plan& p, stream_type stream) const {
+        const route& only = p.routes.front();
+        return p.routes.size() == 1 && only.leg_count == 1 && only.chunk_bytes == only.bytes &&
+               p.asked.stripe_bytes == 0 && issuer_of(runtime_.topology(), only.legs[0]) == runtime_.issuer(stream);
     }
-
-    [[nodiscard]] Runtime& on() noexcept { return runtime_; }
-    /// After the machine changed: plans are made anew.
-    void forget_plans() noexcept { cache_.clear(); }
-
-private:
-    static constexpr std::uint32_t most_flights = 64;
-    static constexpr std::size_t most_lane_sets = 8;
-
-    [[nodiscard]] std::uint64_t nodes() const noexcept { return runtime_.topology().count(node_kind::memory); }
-
-    [[nodiscard]] result<std::uint32_t> take_flight() {
-        std::uint32_t slot = next_flight_;
-        // A flight is used again when it has landed: before that its ticket has to know.
-        bool landed = flights_.size() >= most_flights;
-        if (landed && flights_[slot].under_way) {
-            const auto done = runtime_.is_done(flights_[slot].finished);
-            if (!done) last_lost_ = flights_[slot].number;
-            landed = !done || *done;
+    [[nodiscard]] status copy_pieces(const region& dst, const region& src, stream_type stream) {
+        const placement& host = src.where.stripe_bytes > 0 ? src.where : dst.where;
+        detail::piece_walk walk(0, host.stripe_bytes, host.stripe_phase, 1, 0);
+        for (std::uint64_t left = src.bytes; left > 0;) {
+            const detail::piece at = walk.next(left);
+            if (auto done = runtime_.copy(static_cast<char*>(dst.base) + at.offset,
+                                          static_cast<const char*>(src.base) + at.offset, at.bytes, stream);
+                !done)
+                return done;
+            left -= at.bytes;
         }
-        if (landed) {
-            next_flight_ = (next_flight_ + 1) % static_cast<std::uint32_t>(flights_.size());
-        } else {
-            slot = static_cast<std::uint32_t>(flights_.size());
-            flights_.emplace_back(runtime_);
-        }
-        flights_[slot].number = ++flight_number_;
-        return slot;
+        return {};
     }
 
-    /// The set that serves this stream already, an idle one, a new one, or the one used longest ago.
-    [[nodiscard]] result<detail::lane_set<Runtime>*> take_lanes(stream_type stream, node_index gpu) {
-        detail::lane_set<Runtime>* chosen = nullptr;
-        for (auto& set : lane_sets_)
-            if (set.used && set.user == stream) chosen = &set;
-        for (auto& set : lane_sets_) {
-            if (chosen) break;
-            const auto idle = set.used ? runtime_.is_done(set.finished) : result<bool>(true);
-            if (idle && *idle) chosen = &set; // one whose copy failed is left to its own stream
-        }
-        if (!chosen && lane_sets_.size() < most_lane_sets) chosen = &lane_sets_.emplace_back(runtime_);
-        if (!chosen) chosen = &lane_sets_[next_lane_set_++ % most_lane_sets];
-        if (auto made = chosen->make_events(gpu); !made) return made.error();
-        chosen->user = stream;
-        chosen->rewind();
-        return chosen;
-    }
+    [[nodiscard]] result<ticket> run(const plan& p, const region& dst, const region& src, stream_type stream,
+                                     std::uint64_t capture);
+    [[nodiscard]] status run_direct(const plan& p, const region& dst, const region& src, stream_type stream,
+                                    detail::flight<Runtime>& f, bool captured);
 
     Runtime& runtime_;
     mover_options options_;
     plan_cache<Planner> cache_;
+    detail::peer_paths<Runtime> peers_{runtime_};
     detail::submission<Runtime> submission_{runtime_};
-    std::deque<detail::lane_set<Runtime>> lane_sets_;
-    std::deque<detail::flight<Runtime>> flights_;
-    std::uint32_t next_flight_ = 0;
-    std::size_t next_lane_set_ = 0;
-    std::uint64_t flight_number_ = 0;
-    std::uint64_t last_lost_ = 0; ///< the latest flight that was found to have failed when it was used again
+    detail::lane_pool<Runtime> lanes_{runtime_};
+    detail::flight_log<Runtime> flights_{runtime_};
+    mover_counters counters_;
+    plan captured_plan_;
 };
+
+template <runtime Runtime, class Planner>
+request mover<Runtime, Planner>::request_for(const region& dst, const region& src) const noexcept {
+    request asked;
+    asked.from = endpoint_of(runtime_.topology(), src.where);
+    asked.to = endpoint_of(runtime_.topology(), dst.where);
+    asked.bytes = src.bytes;
+    asked.relays = options_.relays;
+    asked.stage_in_host = options_.stage_in_host;
+    asked.trust_unproved = options_.trust_unproved;
+    asked.scratch_bytes = options_.scratch_bytes;
+    const placement& striped = src.where.kind == memory_kind::striped ? src.where : dst.where;
+    if (striped.kind == memory_kind::striped) {
+        asked.stripe_bytes = striped.stripe_bytes;
+        asked.stripe_phase =
+            striped.stripe_phase % (striped.stripe_bytes * runtime_.topology().count(node_kind::memory));
+    }
+    return asked;
+}
+
+template <runtime Runtime, class Planner>
+result<ticket<Runtime>> mover<Runtime, Planner>::run(const plan& p, const region& dst, const region& src,
+                                                     stream_type stream, std::uint64_t capture) {
+    if (p.asked.bytes != src.bytes || src.bytes != dst.bytes)
+        return error(errc::invalid_argument, "the plan is for another number of bytes").asking(src.bytes);
+    const std::uint32_t slot = flights_.take();
+    detail::flight<Runtime>& f = flights_.at(slot);
+    status submitted;
+    if (is_direct(p, stream)) {
+        submitted = run_direct(p, dst, src, stream, f, capture != 0);
+        counters_.direct += submitted ? 1 : 0;
+    } else {
+        const node_index gpu = runtime_.issuer(stream);
+        auto lanes = lanes_.take(stream, gpu, capture);
+        if (!lanes) return std::move(lanes).error();
+        submitted = submission_.run(p, dst, src, stream, gpu, **lanes, f);
+    }
+    if (!submitted) return submitted.error();
+    if (peers_.any_lost()) peers_.each_note(p.asked, [&](const std::string& note) { f.path_notes.push_back(&note); });
+    ++counters_.copies;
+    counters_.bytes += src.bytes;
+    counters_.captured += capture != 0 ? 1 : 0;
+    counters_.fallbacks += f.fallbacks.empty() && f.path_notes.empty() ? 0 : 1;
+    return ticket(flights_, slot, src.bytes);
+}
+
+template <runtime Runtime, class Planner>
+status mover<Runtime, Planner>::run_direct(const plan& p, const region& dst, const region& src, stream_type stream,
+                                           detail::flight<Runtime>& f, bool captured) {
+    const machine& m = runtime_.topology();
+    const leg& only = p.routes.front().legs[0];
+    if (auto done = f.prepare(m, p, runtime_.issuer(stream), true); !done) return done;
+    if (m.at(only.from).kind == node_kind::gpu && m.at(only.to).kind == node_kind::gpu)
+        if (auto opened = runtime_.open_peer(only.from, only.to); !opened) return opened;
+    f.captured = captured;
+    if (captured) return copy_pieces(dst, src, stream);
+    if (auto done = runtime_.record(f.started, stream); !done) return done;
+    status moved = copy_pieces(dst, src, stream);
+    // Also when a later piece was refused: what was enqueued must have an end that can be waited for.
+    const status recorded = runtime_.record(f.finished, stream);
+    f.under_way = true;
+    return moved ? recorded : moved;
+}
 
 BARELINK_END_NAMESPACE

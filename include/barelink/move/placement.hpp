@@ -28,8 +28,10 @@ enum class memory_kind : std::uint8_t {
 struct placement {
     memory_kind kind = memory_kind::pageable;
     node_index node = no_node; ///< NUMA node's memory or GPU; for striped memory the first node of a round
+    /// Striped: size of a stripe. Pinned: size of the pieces in which it was page-locked, which no copy command may straddle;
+    /// 0 when it is one piece.
     std::uint64_t stripe_bytes = 0;
-    std::uint64_t stripe_phase = 0; ///< bytes from the start of a round of stripes to the address
+    std::uint64_t stripe_phase = 0; ///< bytes from the start of a round of stripes, or of a piece, to the address
 };
 
 /// A range that was classified once, for copies that repeat. Borrows the memory: it must stay allocated, and stay the kind of

@@ -38,6 +38,14 @@ public:
         return &plans_.back();
     }
 
+    /// The plan for a request when it is there already, else nullptr. Allocates nothing.
+    [[nodiscard]] const plan* look(const request& asked) const noexcept {
+        for (std::size_t slot = hash(asked) & (table_.size() - 1); table_[slot] != nothing;
+             slot = (slot + 1) & (table_.size() - 1))
+            if (plans_[table_[slot]].asked == asked) return &plans_[table_[slot]];
+        return nullptr;
+    }
+
     void clear() noexcept {
         plans_.clear();
         for (std::uint32_t& slot : table_) slot = nothing;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <deque>
 #include <string>
 #include <vector>
 
@@ -20,34 +21,94 @@ struct flight {
 
     std::uint64_t number = 0;
     bool under_way = false; ///< `finished` was recorded
+    bool captured = false;  ///< into a graph: its events stand for nothing outside
     event_type started{}, finished{};
-    std::vector<event_type> route_done; ///< each of the GPU whose stream ends the route
-    std::vector<std::uint64_t> route_bytes;
+    /// Both of the GPU whose stream ends the route: CUDA tells no time between events of different GPUs.
+    struct route_times {
+        event_type started{}, done{};
+        std::uint64_t bytes = 0;
+        bool starts_alone = false; ///< `started` is an event of its own, for the submission to record
+    };
+    std::vector<route_times> routes;
     std::vector<std::string> fallbacks;
+    std::vector<const std::string*> path_notes; ///< about paths it could not use; kept by the mover
 
-    [[nodiscard]] status prepare(const machine& m, const plan& p, node_index gpu) {
-        under_way = false;
+    /// `direct`: one copy in the user's own stream, which needs no event but the ticket's.
+    [[nodiscard]] status prepare(const machine& m, const plan& p, node_index gpu, bool direct) {
+        under_way = captured = false;
         events_.rewind();
         for (event_type* each : {&started, &finished}) {
             auto event = events_.take(gpu);
             if (!event) return event.error();
             *each = *event;
         }
-        route_done.clear();
+        fallbacks.clear();
+        path_notes.clear();
+        routes.clear();
+        if (direct) {
+            routes.push_back({started, finished, p.asked.bytes, false});
+            return {};
+        }
         for (const route& r : p.routes) {
             const leg& last = r.legs[r.leg_count - 1u];
-            auto event = events_.take(issuer_of(m, last.host_copy ? r.legs[r.leg_count - 2u] : last));
-            if (!event) return event.error();
-            route_done.push_back(*event);
+            const node_index ends_on = issuer_of(m, last.host_copy ? r.legs[r.leg_count - 2u] : last);
+            route_times times{started, {}, r.bytes, ends_on != gpu};
+            auto done = events_.take(ends_on);
+            if (!done) return done.error();
+            times.done = *done;
+            if (times.starts_alone) {
+                auto own = events_.take(ends_on);
+                if (!own) return own.error();
+                times.started = *own;
+            }
+            routes.push_back(times);
         }
-        route_bytes.clear();
-        for (const route& r : p.routes) route_bytes.push_back(r.bytes);
-        fallbacks.clear();
         return {};
     }
 
 private:
     event_shelf<Runtime> events_;
+};
+
+/// The last copies that were started, by slot and number. A slot is used again when its copy has landed.
+template <runtime Runtime>
+class flight_log {
+public:
+    explicit flight_log(Runtime& on) : runtime_(on) {}
+    flight_log(const flight_log&) = delete;
+    flight_log& operator=(const flight_log&) = delete;
+
+    [[nodiscard]] std::uint32_t take() {
+        std::uint32_t slot = next_;
+        bool landed = flights_.size() >= most;
+        if (landed && flights_[slot].under_way) {
+            const auto done = runtime_.is_done(flights_[slot].finished);
+            if (!done) last_lost_ = flights_[slot].number;
+            landed = !done || *done;
+        }
+        if (landed) {
+            next_ = (next_ + 1) % static_cast<std::uint32_t>(flights_.size());
+        } else {
+            slot = static_cast<std::uint32_t>(flights_.size());
+            flights_.emplace_back(runtime_);
+        }
+        flights_[slot].number = ++started_;
+        return slot;
+    }
+    [[nodiscard]] flight<Runtime>& at(std::uint32_t slot) noexcept { return flights_[slot]; }
+    [[nodiscard]] const flight<Runtime>& at(std::uint32_t slot) const noexcept { return flights_[slot]; }
+    /// The latest copy that was found to have failed when its slot was used again.
+    [[nodiscard]] std::uint64_t last_lost() const noexcept { return last_lost_; }
+    [[nodiscard]] Runtime& on() const noexcept { return runtime_; }
+
+    static constexpr std::uint32_t most = 64;
+
+private:
+    Runtime& runtime_;
+    std::deque<flight<Runtime>> flights_; ///< addresses stay
+    std::uint32_t next_ = 0;
+    std::uint64_t started_ = 0;
+    std::uint64_t last_lost_ = 0;
 };
 
 } // namespace detail

@@ -55,9 +55,10 @@ public:
         }
     }
 
-    stream_type user{};  ///< whose copies it serves
-    bool used = false;   ///< `finished` was recorded
-    event_type forked{}; ///< the user's stream at the start of the copy
+    stream_type user{};        ///< whose copies it serves
+    std::uint64_t capture = 0; ///< whose graph it belongs to, 0 for none
+    bool used = false;         ///< `finished` was recorded
+    event_type forked{};       ///< the user's stream at the start of the copy
     event_type finished{};
 
     [[nodiscard]] status make_events(node_index gpu) {
@@ -92,6 +93,12 @@ public:
         }
         lanes_.push_back({gpu, *made, *done, true});
         return made;
+    }
+
+    [[nodiscard]] std::uint64_t scratch_bytes() const noexcept {
+        std::uint64_t sum = 0;
+        for (const ring<Runtime>& r : rings_) sum += r.slot_bytes * r.slots.size();
+        return sum;
     }
 
     /// Blocks until its streams are empty. `finished` says less: it stands for the last copy, and not for what a copy

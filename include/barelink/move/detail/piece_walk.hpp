@@ -16,13 +16,13 @@ struct piece {
 };
 
 /// Walks the bytes of one route. In a striped transfer the route's bytes are those of one NUMA node's stripes, from
-/// `start` bytes into that node's share.
+/// `start` bytes into that node's share. With one part the stripes are the pieces in which a range was page-locked.
 class piece_walk {
 public:
     piece_walk() noexcept = default;
     piece_walk(std::uint64_t start, std::uint64_t stripe_bytes, std::uint64_t stripe_phase, std::uint64_t parts,
                std::uint64_t part) noexcept
-        : stripe_bytes_(parts > 1 ? stripe_bytes : 0), phase_(stripe_phase), parts_(parts), part_(part), at_(start) {
+        : stripe_bytes_(stripe_bytes), phase_(stripe_phase), parts_(parts), part_(part), at_(start) {
         if (stripe_bytes_ > 0) at_ += striped_bytes(stripe_phase, stripe_bytes, parts, part);
     }
 

@@ -23,18 +23,23 @@ public:
 
     explicit submission(Runtime& on) : runtime_(on) {}
 
-    [[nodiscard]] status run(const plan& p, const region& dst, const region& src, stream_type user,
-                             lane_set<Runtime>& lanes, flight<Runtime>& f, std::uint64_t numa_nodes) {
+    [[nodiscard]] status run(const plan& p, const region& dst, const region& src, stream_type user, node_index user_gpu,
+                             lane_set<Runtime>& lanes, flight<Runtime>& f) {
         dst_ = static_cast<char*>(dst.base);
         src_ = static_cast<const char*>(src.base);
         user_ = user;
+        user_gpu_ = user_gpu;
         lanes_ = &lanes;
+        pieces_ = src.where.stripe_bytes > 0 ? src.where : dst.where;
         if (auto done = refuse_capture(p); !done) return done;
-        if (auto done = f.prepare(runtime_.topology(), p, runtime_.issuer(user)); !done) return done;
-        if (auto done = set_out(p, f, numa_nodes); !done) return done;
-        if (auto done = runtime_.record(f.started, user); !done) return done;
+        if (auto done = f.prepare(runtime_.topology(), p, user_gpu, false); !done) return done;
+        f.captured = lanes.capture != 0;
+        if (auto done = set_out(p, f); !done) return done;
+        if (!f.captured)
+            if (auto done = runtime_.record(f.started, user); !done) return done;
         if (auto done = runtime_.record(lanes.forked, user); !done) return done;
-        status moved = move_chunks();
+        status moved = mark_starts(f);
+        if (moved) moved = move_chunks();
         // Whatever happened, the user's stream must not overtake what was enqueued. A copy that failed halfway may have
         // left work that nothing waits for: then this thread does.
         status joined = join(f);
@@ -61,22 +66,20 @@ private:
     };
 
     [[nodiscard]] status refuse_capture(const plan& p) {
+        if (lanes_->capture == 0) return {};
         for (const route& r : p.routes)
-            for (const leg& l : r.path()) {
-                if (!l.host_copy) continue;
-                auto capturing = runtime_.capturing(user_);
-                if (!capturing) return capturing.error();
-                if (*capturing)
+            for (const leg& l : r.path())
+                if (l.host_copy)
                     return error(errc::unsupported,
                                  "pageable memory cannot be captured into a graph: its bytes pass through "
                                  "host threads; pin it");
-            }
         return {};
     }
 
     /// Takes streams and rings for every route.
-    [[nodiscard]] status set_out(const plan& p, flight<Runtime>& f, std::uint64_t numa_nodes) {
+    [[nodiscard]] status set_out(const plan& p, flight<Runtime>& f) {
         const machine& m = runtime_.topology();
+        const std::uint64_t numa_nodes = m.count(node_kind::memory);
         cursors_.clear();
         std::uint64_t part_start = 0;
         bool user_taken = false;
@@ -90,7 +93,7 @@ private:
                                  p.asked.to.where == endpoint::place::striped_host;
             c.in = striped ? piece_walk(r.offset - part_start, p.asked.stripe_bytes, p.asked.stripe_phase, numa_nodes,
                                         r.part)
-                           : piece_walk(r.offset, 0, 0, 1, 0);
+                           : piece_walk(r.offset, pieces_.stripe_bytes, pieces_.stripe_phase, 1, 0);
             if (striped && p.asked.stripe_bytes == 0 && numa_nodes > 1)
                 return error(errc::invalid_argument,
                              "a plan for host:all runs only with the stripes of its buffer: set "
@@ -114,9 +117,11 @@ private:
             c.chunks = chunk_sequence(r.bytes, r.first_chunk_bytes < most ? r.first_chunk_bytes : most, most);
             for (std::size_t l = 0; l < r.leg_count; ++l) {
                 if (r.legs[l].host_copy) continue;
+                if (is_gpu(m, r.legs[l].from) && is_gpu(m, r.legs[l].to))
+                    if (auto opened = runtime_.open_peer(r.legs[l].from, r.legs[l].to); !opened) return opened;
                 const node_index gpu = issuer_of(m, r.legs[l]);
                 const bool whole = r.leg_count == 1 && r.chunk_bytes == r.bytes;
-                if (!user_taken && whole && runtime_.issuer(user_) == gpu) {
+                if (!user_taken && whole && user_gpu_ == gpu) {
                     user_taken = true;
                     c.streams[l] = {user_, user_}; // the first direct route needs no stream of its own
                     c.forked = {true, true};
@@ -133,6 +138,26 @@ private:
                 }
             }
             cursors_.push_back(c);
+        }
+        return {};
+    }
+
+    [[nodiscard]] static bool is_gpu(const machine& m, node_index n) noexcept { return m.at(n).kind == node_kind::gpu; }
+
+    /// For routes that end on another GPU than the user's, the time at which that GPU may start: in the stream that begins
+    /// the route when it is the same GPU's.
+    [[nodiscard]] status mark_starts(flight<Runtime>& f) {
+        if (f.captured) return {};
+        for (std::size_t i = 0; i < cursors_.size(); ++i) {
+            if (!f.routes[i].starts_alone) continue;
+            cursor& c = cursors_[i];
+            const machine& m = runtime_.topology();
+            const std::size_t first = c.way->legs[0].host_copy ? 1 : 0, last = last_engine_leg(c);
+            const bool same = issuer_of(m, c.way->legs[first]) == issuer_of(m, c.way->legs[last]);
+            const std::size_t l = same ? first : last;
+            if (auto done = runtime_.wait(c.streams[l][0], lanes_->forked); !done) return done;
+            if (same) c.forked[0] = true;
+            if (auto done = runtime_.record(f.routes[i].started, c.streams[l][0]); !done) return done;
         }
         return {};
     }
@@ -272,6 +297,10 @@ private:
     [[nodiscard]] static std::uint32_t slot_of(const cursor& c, const ring<Runtime>* r) noexcept {
         return c.number % static_cast<std::uint32_t>(r->slots.size());
     }
+    [[nodiscard]] static std::size_t last_engine_leg(const cursor& c) noexcept {
+        const std::size_t last = c.way->leg_count - 1u;
+        return c.way->legs[last].host_copy ? last - 1 : last;
+    }
     [[nodiscard]] static bool last_leg_is_host(const cursor& c, std::size_t l) noexcept {
         return l + 1u == c.way->leg_count && c.way->legs[l].host_copy;
     }
@@ -284,17 +313,17 @@ private:
         };
         for (std::size_t i = 0; i < cursors_.size(); ++i) {
             const cursor& c = cursors_[i];
-            std::size_t l = c.way->leg_count - 1u;
-            if (c.way->legs[l].host_copy) --l;
+            const std::size_t l = last_engine_leg(c);
             // The last chunk's stream first waits for the other one, so that one event stands for the route.
             const stream_type last = c.streams[l][(c.number + 1) % 2], other = c.streams[l][c.number % 2];
             if (!(last == other) && c.number > 1) {
-                keep(runtime_.record(f.route_done[i], other));
-                keep(runtime_.wait(last, f.route_done[i]));
+                keep(runtime_.record(f.routes[i].done, other));
+                keep(runtime_.wait(last, f.routes[i].done));
             }
-            keep(runtime_.record(f.route_done[i], last));
-            if (!(last == user_)) keep(runtime_.wait(user_, f.route_done[i]));
+            keep(runtime_.record(f.routes[i].done, last));
+            if (!(last == user_)) keep(runtime_.wait(user_, f.routes[i].done));
         }
+        if (f.captured) return first_failure;
         keep(runtime_.record(f.finished, user_));
         keep(runtime_.record(lanes_->finished, user_));
         lanes_->used = f.under_way = true;
@@ -309,6 +338,8 @@ private:
     char* dst_ = nullptr;
     const char* src_ = nullptr;
     stream_type user_{};
+    node_index user_gpu_ = no_node;
+    placement pieces_; ///< of the host end
     lane_set<Runtime>* lanes_ = nullptr;
     std::vector<cursor> cursors_;
 };
