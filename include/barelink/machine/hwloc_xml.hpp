@@ -17,7 +17,7 @@ BARELINK_BEGIN_NAMESPACE
 namespace detail {
 
 /// What a loaded topology shows. `live`: it is this machine, so nothing about its GPU pairs is taken for granted.
-[[nodiscard]] inline result<machine> machine_from_hwloc(const hwloc_topology& topology, std::string name, bool live) {
+[[nodiscard]] inline machine_sketch sketch_from_hwloc(const hwloc_topology& topology, std::string name, bool live) {
     machine_sketch seen;
     seen.name = std::move(name);
     seen.live = live;
@@ -30,7 +30,7 @@ namespace detail {
                   "runs under a hypervisor (" + sign + "): link speeds may be invented, and none is taken as a limit");
     const hwloc_host host(topology.get(), seen);
     const hwloc_devices devices(topology.get(), host, seen);
-    return assemble(std::move(seen));
+    return seen;
 }
 
 } // namespace detail
@@ -55,7 +55,7 @@ namespace detail {
                                         "FILE`"}))
             .about(about);
     if (scanned->format == machine_format::machine_file) return detail::machine_from_infos(topology, about);
-    return detail::machine_from_hwloc(topology, detail::file_stem(about), false);
+    return detail::assemble(detail::sketch_from_hwloc(topology, detail::file_stem(about), false));
 }
 
 /// Reads an hwloc XML file (formats 1 and 2) or a machine file. The machine is named after the file. Errors: those of

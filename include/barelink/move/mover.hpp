@@ -218,7 +218,7 @@ result<ticket<Runtime>> mover<Runtime, Planner>::run(const plan& p, const region
     status submitted;
     if (is_direct(p, stream)) {
         submitted = run_direct(p, dst, src, stream, f, capture != 0);
-        counters_.direct += submitted ? 1 : 0;
+        if (submitted) ++counters_.direct;
     } else {
         const node_index gpu = runtime_.issuer(stream);
         auto lanes = lanes_.take(stream, gpu, capture);
@@ -229,8 +229,8 @@ result<ticket<Runtime>> mover<Runtime, Planner>::run(const plan& p, const region
     if (peers_.any_lost()) peers_.each_note(p.asked, [&](const std::string& note) { f.path_notes.push_back(&note); });
     ++counters_.copies;
     counters_.bytes += src.bytes;
-    counters_.captured += capture != 0 ? 1 : 0;
-    counters_.fallbacks += f.fallbacks.empty() && f.path_notes.empty() ? 0 : 1;
+    if (capture != 0) ++counters_.captured;
+    if (!f.fallbacks.empty() || !f.path_notes.empty()) ++counters_.fallbacks;
     return ticket(flights_, slot, src.bytes);
 }
 

@@ -56,7 +56,9 @@ inline double assign_engines(const machine& m, plan& p) {
                 const double share = r.gb_s / path->gb_s;
                 if (is_peer) {
                     const double pushed = load[engine_of(m, *path, false)], pulled = load[engine_of(m, *path, true)];
-                    l.pulled = pulled < pushed;
+                    // Its engine needs the grant in the other direction.
+                    const dma_path* back = m.path(l.to, l.from);
+                    l.pulled = pulled < pushed && back && back->allowed;
                 }
                 charge(engine_of(m, *path, l.pulled), share);
             }

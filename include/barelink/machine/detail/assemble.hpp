@@ -38,10 +38,7 @@ private:
     [[nodiscard]] int package_of(const sketched_device& device) const {
         return device.package >= 0 && device.package < static_cast<int>(packages_.size()) ? device.package : 0;
     }
-    [[nodiscard]] bool on_c2c(std::size_t d) const {
-        const gpu_model* model = seen_.devices[d].kind == node_kind::gpu ? model_of(seen_.devices[d]) : nullptr;
-        return model && model->form == gpu_form::superchip;
-    }
+    [[nodiscard]] bool on_c2c(std::size_t d) const { return detail::on_c2c(seen_.devices[d]); }
     node_index add_node(node_kind kind, const sketched_device& from);
     void join(link_kind kind, node_index a, node_index b, double ab, double ba, evidence source) {
         made_.add(link{kind, a, b, ab, ba, default_latency_us(kind), source});
@@ -294,7 +291,7 @@ inline void machine_assembler::note_unknown_places() {
             placeless += (placeless.empty() ? "" : ",") + id;
             ++lost;
         }
-        if (each.parent < 0 && seen_.virtualized) flat += (flat.empty() ? "" : ",") + id;
+        if (each.parent < 0 && seen_.virtualized && !on_c2c(d)) flat += (flat.empty() ? "" : ",") + id;
     }
     if (lost)
         made_.note(placeless,

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include <barelink/machine/detail/nvlink_census.hpp>
 #include <barelink/machine/detail/pcie_policy.hpp>
 #include <barelink/machine/detail/sketch.hpp>
 #include <barelink/machine/link_latency.hpp>
@@ -52,6 +53,7 @@ private:
         int to = 0; ///< device, package; -1 is the NVSwitch
         nvlink_target target = nvlink_target::gpu;
         double links = 0;
+        evidence source = evidence::read;
     };
 
     [[nodiscard]] std::string id_of(int device) const { return made_.at(node_of(device)).id(); }
@@ -96,7 +98,7 @@ private:
             if (known)
                 known->links += links;
             else
-                bundles.push_back({to, each.target, links});
+                bundles.push_back({to, each.target, links, each.source});
             total += links;
         }
         if (own > 0)
@@ -120,10 +122,10 @@ private:
                 const double gb_s = each.links * speed(gpu).copy_gb_s;
                 if (!(gb_s > 0)) continue;
                 if (each.target == nvlink_target::nvswitch) {
-                    join(link_kind::nvlink, nodes_[g], hub(), gb_s, gb_s, evidence::read);
+                    join(link_kind::nvlink, nodes_[g], hub(), gb_s, gb_s, each.source);
                 } else if (each.target == nvlink_target::package) {
                     join(link_kind::c2c, packages_[static_cast<std::size_t>(each.to)], nodes_[g], gb_s, gb_s,
-                         evidence::read);
+                         each.source);
                 } else {
                     add_pair(gpu, each, all[static_cast<std::size_t>(each.to)]);
                 }
@@ -151,43 +153,28 @@ private:
         }
         const double one = speed(gpu).copy_gb_s, other = speed(out.to).copy_gb_s;
         const double gb_s = links * (one < other ? one : other);
-        join(link_kind::nvlink, node_of(gpu), node_of(out.to), gb_s, gb_s, evidence::read);
+        join(link_kind::nvlink, node_of(gpu), node_of(out.to), gb_s, gb_s, out.source);
     }
 
     /// Without a list: products that are built in one way only.
     void assume_nvswitch() {
-        std::size_t chips = 0, modules = 0, alike = 0, bridgeable = 0;
-        bool modern = false, rack = false;
-        const gpu_model* first = nullptr;
-        for (std::size_t d = 0; d < models_.size(); ++d) {
-            chips += seen_.devices[d].kind == node_kind::nvswitch;
-            if (!models_[d] || models_[d]->nvlinks == 0) continue;
-            if (models_[d]->form == gpu_form::card) {
-                ++bridgeable;
-                continue;
-            }
-            if (!first) first = models_[d];
-            ++modules;
-            alike += models_[d] == first;
-            modern = first->sm >= 80 && first->form == gpu_form::module;
-            rack = first->sm >= 100 && first->form == gpu_form::superchip;
-        }
-        if (bridgeable > 1)
+        const nvlink_census count(seen_);
+        if (count.bridgeable > 1)
             made_.note("nvlink", "these cards can carry NVLink bridges, which this source does not show: none assumed");
-        if (modules < 2) return;
-        const bool board = modern && alike == modules && (modules == 8 || modules == 16);
-        if (chips == 0 && !board && !rack) {
+        if (count.modules < 2) return;
+        const std::string modules = std::to_string(count.modules) + " " + count.first->name;
+        if (!count.switched()) {
             made_.note("nvlink",
-                       std::string("how NVLink joins these ") + std::to_string(modules) + " " + first->name +
+                       "how NVLink joins these " + modules +
                            " is not shown and differs between servers: none assumed; merge a topology file or "
                            "calibrate");
             return;
         }
         made_.note("nvswitch",
-                   chips ? "NVSwitches are there and no source lists the links to them: every GPU is taken to use "
-                           "all its NVLinks"
-                         : std::string("no NVSwitch is shown: assumed, because ") + std::to_string(modules) + " " +
-                               first->name + " are always built on one");
+                   count.chips
+                       ? "NVSwitches are there and no source lists the links to them: every GPU is taken to use "
+                         "all its NVLinks"
+                       : "no NVSwitch is shown: assumed, because " + modules + " are always built on one");
         for (std::size_t d = 0; d < models_.size(); ++d) {
             if (!models_[d] || models_[d]->form == gpu_form::card || models_[d]->nvlinks == 0) continue;
             const double gb_s = models_[d]->nvlinks * models_[d]->nvlink_gb_s;
@@ -197,14 +184,14 @@ private:
 
     /// A superchip's GPU has no PCIe way to its CPU. The GPUs on one package part its C2C.
     void assume_c2c() {
-        for (std::size_t d = 0; d < models_.size(); ++d) {
-            if (!models_[d] || models_[d]->form != gpu_form::superchip) continue;
-            const int package = seen_.devices[d].package < 0 ? 0 : seen_.devices[d].package;
+        for (const sketched_device& each : seen_.devices) {
+            if (!on_c2c(each)) continue;
+            const int package = each.package < 0 ? 0 : each.package;
             int sharing = 0;
-            for (std::size_t other = 0; other < models_.size(); ++other)
-                sharing += models_[other] && models_[other]->form == gpu_form::superchip &&
-                           (seen_.devices[other].package < 0 ? 0 : seen_.devices[other].package) == package;
-            join(link_kind::c2c, packages_[static_cast<std::size_t>(package)], nodes_[d], c2c_to_gpu_gb_s / sharing,
+            for (const sketched_device& other : seen_.devices)
+                sharing += on_c2c(other) && (other.package < 0 ? 0 : other.package) == package;
+            join(link_kind::c2c, packages_[static_cast<std::size_t>(package)],
+                 nodes_[static_cast<std::size_t>(&each - seen_.devices.data())], c2c_to_gpu_gb_s / sharing,
                  c2c_to_host_gb_s / sharing, evidence::assumed);
         }
     }

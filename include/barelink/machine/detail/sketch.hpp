@@ -51,6 +51,7 @@ struct sketched_device {
     int order = 0;      ///< GPUs are numbered by this, then by PCI address
     int sm = 0;         ///< compute capability, 0 when not said
     bool cuda = false;
+    bool coherent = false; ///< CUDA says that it shares page tables and atomics with the CPU: C2C
 };
 
 enum class nvlink_target : std::uint8_t { gpu, nvswitch, package };
@@ -62,6 +63,15 @@ struct sketched_nvlink {
     double links = 0;          ///< wires, when the source counts them
     double nominal_gb_s = 0;   ///< their sum, when the source adds them up
     bool coherent_c2c = false; ///< NVLink-C2C of a superchip
+    evidence source = evidence::read;
+};
+
+/// What CUDA says of copies from one GPU to another.
+struct sketched_pair {
+    int from = 0, to = 0; ///< devices
+    int allowed = -1;     ///< peer access in this direction: 1, 0, -1 is not said
+    int atomics = -1;     ///< all native atomics over the way between them: 1, 0, -1 is not said
+    int rank = -1;        ///< of its speed among the pairs that have access, 0 is fastest; -1 is not said
 };
 
 /// Order matters: packages, memories and devices become nodes in this order, parents before children.
@@ -72,7 +82,8 @@ struct machine_sketch {
     std::vector<sketched_memory> memories;
     std::vector<sketched_device> devices;
     std::vector<sketched_nvlink> nvlinks;
-    bool nvlinks_told = false; ///< the source lists NVLinks, so what it does not list is not there
+    std::vector<sketched_pair> pairs; ///< none when CUDA was not asked
+    bool nvlinks_told = false;        ///< the source lists NVLinks, so what it does not list is not there
     bool live = false;
     bool virtualized = false;
     std::vector<machine_note> notes;
@@ -86,6 +97,13 @@ inline constexpr std::size_t max_nodes = 4096, max_gpus = 144, max_memories = 10
 [[nodiscard]] inline const gpu_model* model_of(const sketched_device& gpu) noexcept {
     const gpu_model* by_id = find_gpu_model(gpu.vendor, gpu.device);
     return by_id ? by_id : gpu.vendor == 0 || gpu.vendor == nvidia_vendor ? find_gpu_model(gpu.name.c_str()) : nullptr;
+}
+
+/// Whether a GPU reaches its CPU over C2C instead of PCIe.
+[[nodiscard]] inline bool on_c2c(const sketched_device& device) noexcept {
+    if (device.kind != node_kind::gpu) return false;
+    const gpu_model* model = model_of(device);
+    return device.coherent || (model && model->form == gpu_form::superchip);
 }
 
 } // namespace detail

@@ -156,14 +156,15 @@ private:
             }
             if (memory.error().code() != errc::out_of_memory || size / 2 < least_slot_bytes) return memory.error();
         }
-        const machine& m = runtime_.topology();
-        const auto event_at = [&](node_index gpu) {
-            return runtime_.make_event(gpu == no_node ? m.all(node_kind::gpu).front() : gpu, false);
+        // Where host threads are at one side, nobody records its events: they are the other side's GPU's, so that no third
+        // GPU gets a context.
+        const auto event_at = [&](node_index gpu, node_index other_side) {
+            return runtime_.make_event(gpu == no_node ? other_side : gpu, false);
         };
         while (r.slots.size() < depth) {
-            auto ready = event_at(r.filled_by);
+            auto ready = event_at(r.filled_by, r.drained_by);
             if (!ready) return ready.error();
-            auto drained = event_at(r.drained_by);
+            auto drained = event_at(r.drained_by, r.filled_by);
             if (!drained) {
                 (void)runtime_.destroy(*ready);
                 return drained.error();
