@@ -42,6 +42,10 @@ struct link_direction {
         return {link_index{slot / 2}, (slot & 1u) != 0};
     }
     friend constexpr auto operator<=>(const link_direction&, const link_direction&) noexcept = default;
+    /// Written out: nvcc 13.0 forgets to define the one that comes with the comparison.
+    friend constexpr bool operator==(const link_direction& a, const link_direction& b) noexcept {
+        return a.link == b.link && a.reverse == b.reverse;
+    }
 };
 
 BARELINK_END_NAMESPACE

@@ -100,16 +100,22 @@ public:
           failed_(other.failed_) {}
     status(status&& other) noexcept
         : failure_(std::exchange(other.failure_, nullptr)), failed_(std::exchange(other.failed_, false)) {}
-    status& operator=(status other) noexcept {
+    /// Returns nothing: nvcc takes an assignment's value for a call's that is ignored, and warns.
+    void operator=(status other) noexcept {
         std::swap(failure_, other.failure_);
         std::swap(failed_, other.failed_);
-        return *this;
     }
     ~status() { delete failure_; }
 
     [[nodiscard]] explicit operator bool() const noexcept { return !failed_; }
     void value() const {
         if (failed_) detail::raise(error());
+    }
+    /// Becomes `next`, unless it is a failure already: the first of several is the one to report.
+    void keep_first(status next) noexcept {
+        if (failed_) return;
+        std::swap(failure_, next.failure_);
+        std::swap(failed_, next.failed_);
     }
     /// The error; requires failure.
     [[nodiscard]] barelink::error error() const {

@@ -107,8 +107,7 @@ inline status runtime::release(void* at) {
         return error(errc::invalid_argument, "this address is inside an allocation and not its beginning");
     status first_failure;
     for (std::uint64_t done = 0; done < block->bytes; done += options_.register_bytes) {
-        status freed = check(cudaHostUnregister(static_cast<char*>(at) + done), "unlocking memory");
-        if (!freed && first_failure) first_failure = std::move(freed);
+        first_failure.keep_first(check(cudaHostUnregister(static_cast<char*>(at) + done), "unlocking memory"));
     }
     // Memory that the driver may still write must not go back to the system.
     if (!first_failure) return blocks_.erase(block), status();

@@ -225,11 +225,10 @@ inline cudaError_t drop_in::copy_batch(const drop_in_batch& batch, cudaStream_t 
                                     batch.attributes + attribute, &zero, 1, stream);
 #else
         std::size_t failed = 0;
-        const cudaError_t code = cudaMemcpyBatchAsync(
-            const_cast<void**>(batch.dsts) + first,
-            const_cast<void**>(const_cast<void* const*>(reinterpret_cast<void* const*>(batch.srcs))) + first,
-            const_cast<std::size_t*>(batch.sizes) + first, end - first, batch.attributes + attribute, &zero, 1, &failed,
-            stream);
+        const cudaError_t code =
+            cudaMemcpyBatchAsync(const_cast<void**>(batch.dsts) + first, const_cast<void**>(batch.srcs) + first,
+                                 const_cast<std::size_t*>(batch.sizes) + first, end - first,
+                                 batch.attributes + attribute, &zero, 1, &failed, stream);
         if (fail_index && code != cudaSuccess) *fail_index = failed == SIZE_MAX ? failed : failed + first;
         return code;
 #endif

@@ -108,7 +108,7 @@ public:
         for (const lane& l : lanes_) {
             status done = runtime_.record(l.done, l.stream);
             if (done) done = runtime_.synchronize(l.done);
-            if (!done && first_failure) first_failure = std::move(done);
+            first_failure.keep_first(std::move(done));
         }
         return first_failure;
     }

@@ -308,24 +308,21 @@ private:
     /// The user's stream waits for the last leg of every route.
     [[nodiscard]] status join(flight<Runtime>& f) {
         status first_failure;
-        const auto keep = [&](status s) {
-            if (!s && first_failure) first_failure = std::move(s);
-        };
         for (std::size_t i = 0; i < cursors_.size(); ++i) {
             const cursor& c = cursors_[i];
             const std::size_t l = last_engine_leg(c);
             // The last chunk's stream first waits for the other one, so that one event stands for the route.
             const stream_type last = c.streams[l][(c.number + 1) % 2], other = c.streams[l][c.number % 2];
             if (!(last == other) && c.number > 1) {
-                keep(runtime_.record(f.routes[i].done, other));
-                keep(runtime_.wait(last, f.routes[i].done));
+                first_failure.keep_first(runtime_.record(f.routes[i].done, other));
+                first_failure.keep_first(runtime_.wait(last, f.routes[i].done));
             }
-            keep(runtime_.record(f.routes[i].done, last));
-            if (!(last == user_)) keep(runtime_.wait(user_, f.routes[i].done));
+            first_failure.keep_first(runtime_.record(f.routes[i].done, last));
+            if (!(last == user_)) first_failure.keep_first(runtime_.wait(user_, f.routes[i].done));
         }
         if (f.captured) return first_failure;
-        keep(runtime_.record(f.finished, user_));
-        keep(runtime_.record(lanes_->finished, user_));
+        first_failure.keep_first(runtime_.record(f.finished, user_));
+        first_failure.keep_first(runtime_.record(lanes_->finished, user_));
         lanes_->used = f.under_way = true;
         return first_failure;
     }
