@@ -35,7 +35,7 @@ inline cudaError_t memcpy_configure(const memcpy_options& options, machine plann
 
 /// `cudaMemcpyAsync` with its semantics: stream order, pageable memory as CUDA treats it, capture, codes. What CUDA does best it
 /// does by itself: small copies, pinned copies without relays, copies within one memory, managed memory. Planned are pageable
-/// copies (host threads and a pinned ring), copies between GPUs (a direct path is opened once its delivery is proved) and,
+/// copies (host threads and a pinned ring; not where a coherent link lets the GPU read them itself), copies between GPUs (a direct path is opened once its delivery is proved) and,
 /// with relays, pinned copies. A copy that cannot be planned goes to CUDA, counted as a fallback. A failing code is not left
 /// behind as the thread's last error. Threads: any, at once. Streams of one GPU may be given copies of another's.
 inline cudaError_t memcpy_async(void* dst, const void* src, std::size_t count, cudaMemcpyKind kind,

@@ -292,3 +292,19 @@ TEST_CASE("Threads copy at once") {
     CHECK(count.staged() == 2 * threads * rounds);
     CHECK(count.planned() == 3 * threads * rounds);
 }
+
+TEST_CASE("Without a coherent link pageable copies are planned, also when the query fails") {
+    begin();
+    const memory host(memory::kind::pageable, 8 * MiB), gpu(memory::kind::gpu, 8 * MiB);
+    host.fill(3);
+    const counted count;
+    REQUIRE(memcpy_async(gpu.data(), host.data(), 8 * MiB, cudaMemcpyDefault) == cudaSuccess);
+    CHECK(count.staged() == 1);
+    // The server of this process has no such link: what the query says decides.
+    simcuda::fail("cudaDeviceGetAttribute", 0, cudaErrorInvalidValue);
+    REQUIRE(memcpy_async(gpu.data(), host.data(), 8 * MiB, cudaMemcpyDefault) == cudaSuccess);
+    CHECK(count.staged() == 2); // and when it says nothing, there is none
+    REQUIRE(cudaDeviceSynchronize() == cudaSuccess);
+    CHECK(gpu.holds(3));
+    CHECK(simcuda::pending_error() == cudaSuccess);
+}

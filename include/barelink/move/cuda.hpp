@@ -93,6 +93,7 @@ public:
 
     [[nodiscard]] result<stream> make_stream(node_index gpu) {
         const detail::device_scope scope(device_of(gpu));
+        const detail::uncaptured_scope relaxed;
         stream made{nullptr, gpu};
         if (auto done = usable(gpu, scope, "making a stream"); !done) return done.error();
         if (auto done = check(cudaStreamCreateWithFlags(&made.handle, cudaStreamNonBlocking), "making a stream",
@@ -104,6 +105,7 @@ public:
     /// Errors of this and all below: what CUDA says, named.
     [[nodiscard]] status destroy(stream s) {
         const detail::thread_scope scope(device_of(s));
+        const detail::uncaptured_scope relaxed;
         return check(cudaStreamDestroy(s.handle), "destroying a stream");
     }
     [[nodiscard]] node_index issuer(stream s) const {
@@ -111,6 +113,7 @@ public:
     }
     [[nodiscard]] result<event> make_event(node_index gpu, bool timed) {
         const detail::device_scope scope(device_of(gpu));
+        const detail::uncaptured_scope relaxed;
         event made{nullptr, device_of(gpu)};
         if (auto done = usable(gpu, scope, "making an event"); !done) return done.error();
         if (auto done = check(cudaEventCreateWithFlags(&made.handle, timed ? cudaEventDefault : cudaEventDisableTiming),
@@ -121,6 +124,7 @@ public:
     }
     [[nodiscard]] status destroy(event e) {
         const detail::thread_scope scope(e.device);
+        const detail::uncaptured_scope relaxed;
         return check(cudaEventDestroy(e.handle), "destroying an event");
     }
     [[nodiscard]] status record(event e, stream s) {

@@ -102,8 +102,7 @@ public:
     }
     void set_delivery(node_index from, node_index to, delivery proof) {
         machine_.set_delivery(from, to, proof != delivery::failed, proof);
-        for (std::uint32_t way = 0; way < 2; ++way) // the next copy looks for its way again
-            way_of_[2 * (from.value * machine_.nodes.size() + to.value) + way] = detail::nothing;
+        forget_ways(from, to);
     }
 
     [[nodiscard]] result<stream> make_stream(node_index gpu) {
@@ -134,7 +133,7 @@ public:
     /// The event stands for the stream's work so far, until it is recorded again.
     [[nodiscard]] status record(event e, stream s) {
         if (auto called = call(); !called) return called;
-        host_us_ += machine_.costs.event_us;
+        host_us_ += call_cost_ * machine_.costs.event_us;
         forget(e);
         recordings_[e.number] = engine_.add_recording();
         enqueue(s, operation_of(detail::operation::kind::record, recordings_[e.number]));
@@ -143,7 +142,7 @@ public:
     /// Later work in the stream starts after the event's latest recording. An event never recorded holds nothing up.
     [[nodiscard]] status wait(stream s, event e) {
         if (auto called = call(); !called) return called;
-        host_us_ += machine_.costs.event_us;
+        host_us_ += call_cost_ * machine_.costs.event_us;
         if (recordings_[e.number] != detail::nothing)
             enqueue(s, operation_of(detail::operation::kind::wait, recordings_[e.number]));
         return {};
@@ -153,7 +152,7 @@ public:
     /// Errors: invalid_argument for ranges that straddle allocations, for pageable memory and for memory on no GPU's path.
     [[nodiscard]] status copy(void* to, const void* from, std::uint64_t bytes, stream s) {
         if (auto called = call(); !called) return called;
-        host_us_ += machine_.costs.submit_us;
+        host_us_ += call_cost_ * machine_.costs.submit_us;
         const auto source = memory_.classify(from, bytes), target = memory_.classify(to, bytes);
         if (!source) return source.error();
         if (!target) return target.error();
@@ -192,7 +191,7 @@ public:
     /// Asking takes time, too: who asks until it is done sees it done.
     [[nodiscard]] result<bool> is_done(event e) {
         if (auto called = call(); !called) return called.error();
-        host_us_ += machine_.costs.event_us;
+        host_us_ += call_cost_ * machine_.costs.event_us;
         if (recordings_[e.number] == detail::nothing) return true;
         engine_.run_to(host_us_);
         if (engine_.has_failed(recordings_[e.number])) return broken();
@@ -224,12 +223,36 @@ public:
 
     /// A kernel that takes `us`; `work` runs on `context` when it ends.
     void launch(stream s, double us, void (*work)(void*) = nullptr, void* context = nullptr) {
-        host_us_ += machine_.costs.submit_us;
+        host_us_ += call_cost_ * machine_.costs.submit_us;
         auto op = operation_of(detail::operation::kind::kernel, detail::nothing);
         op.us = us;
         op.work = work;
         op.to = context;
         enqueue(s, op);
+    }
+    /// From now on copies between two GPUs go directly only where the GPU whose engine moves them has access to the other, as
+    /// under CUDA: it is given with `set_access`. Elsewhere the driver stages them.
+    void require_access() {
+        access_.assign(machine_.nodes.size() * machine_.nodes.size(), 0);
+        way_of_.assign(way_of_.size(), detail::nothing);
+    }
+    /// Precondition: `require_access` was called.
+    void set_access(node_index accessor, node_index peer, bool granted) {
+        access_[accessor.value * machine_.nodes.size() + peer.value] = granted ? 1 : 0;
+        forget_ways(accessor, peer);
+        forget_ways(peer, accessor);
+    }
+    /// Whether calls cost the calling thread time. What a driver does by itself, such as the copies of a graph, does not.
+    void charge(bool calls) noexcept { call_cost_ = calls ? 1 : 0; }
+    /// What the calling thread does besides: its clock moves on.
+    void spend(double us) noexcept { host_us_ += us; }
+    /// All work given to the stream so far is done, at the moment of the calling thread's clock.
+    [[nodiscard]] bool is_idle(stream s) {
+        engine_.run_to(host_us_);
+        return engine_.is_idle(s.number);
+    }
+    [[nodiscard]] std::uint64_t allocated_bytes(node_index where) const noexcept {
+        return memory_.allocated_bytes(where);
     }
     /// Faults from now on; link faults happen at their own time.
     void inject(const faults& planned) {
@@ -272,6 +295,16 @@ private:
         if (recordings_[e.number] != detail::nothing) engine_.drop_recording(recordings_[e.number]);
         recordings_[e.number] = detail::nothing;
     }
+    /// The next copy between the two looks for its way again.
+    void forget_ways(node_index from, node_index to) {
+        for (std::uint32_t way = 0; way < 2; ++way)
+            way_of_[2 * (from.value * machine_.nodes.size() + to.value) + way] = detail::nothing;
+    }
+    [[nodiscard]] bool may_access(node_index accessor, node_index peer) const noexcept {
+        return access_.empty() || machine_.at(accessor).kind != node_kind::gpu ||
+               machine_.at(peer).kind != node_kind::gpu ||
+               access_[accessor.value * machine_.nodes.size() + peer.value] != 0;
+    }
     /// The memory that an address is in: for striped memory the node of its stripe.
     [[nodiscard]] node_index node_at(const placement& where) const {
         if (where.kind != memory_kind::striped) return where.node;
@@ -285,7 +318,8 @@ private:
     machine machine_;
     detail::address_space memory_;
     detail::engine engine_;
-    double host_us_ = 0;
+    double host_us_ = 0, call_cost_ = 1;
+    std::vector<char> access_; ///< per pair of nodes; empty: all that the machine allows
     std::vector<node_index> issuers_;
     std::vector<std::uint32_t> recordings_; ///< per event, its latest recording
     std::vector<std::uint32_t> way_of_;     ///< per pair of nodes, pushed and pulled
@@ -301,7 +335,7 @@ inline result<std::uint32_t> runtime::find_way(node_index from, node_index to, n
     const node &a = machine_.at(from), &b = machine_.at(to);
     if (known == detail::nothing) {
         detail::way found;
-        if (path && path->allowed) {
+        if (path && path->allowed && (pulled ? may_access(to, from) : may_access(from, to))) {
             for (const link_direction hop : machine_.hops(*path)) found.slots.push_back(hop.slot());
             found.engine = engine_of(machine_, *path, pulled);
             found.latency_us = path->latency_us;
