@@ -81,7 +81,8 @@ lint)
     git ls-files -z '*.hpp' '*.cpp' | xargs -0 clang-format --dry-run -Werror
     configure -DCMAKE_EXPORT_COMPILE_COMMANDS=ON
     # One translation unit that sees the whole library, and the examples.
-    git ls-files -z 'tests/headers/whole_library.cpp' 'examples/*.cpp' |
+    git ls-files -z 'tests/headers/whole_library.cpp' 'tests/headers/whole_cuda.cpp' 'examples/*.cpp' |
+        if command -v nvcc >/dev/null || [ -d /usr/local/cuda ]; then cat; else grep -zvE 'cuda|drop_in|preload'; fi |
         xargs -0 -n 1 -P "$jobs" clang-tidy --quiet --extra-arg=-Wno-unknown-warning-option -p "$build"
     echo "lint: clean"
     ;;

@@ -1,8 +1,13 @@
-// The move layer: the runtime concept, the simulated server, and the mover that runs plans.
+// The move layer: the runtime concept, the simulated server, the mover that runs plans, and pinned memory.
 #pragma once
 
 #include <barelink/move/delivery_proof.hpp>
+#include <barelink/move/host_crews.hpp>
+#include <barelink/move/host_mapping.hpp>
+#include <barelink/move/host_threads.hpp>
 #include <barelink/move/mover.hpp>
+#include <barelink/move/pinned_pool.hpp>
+#include <barelink/move/pinned_range.hpp>
 #include <barelink/move/placement.hpp>
 #include <barelink/move/runtime.hpp>
 #include <barelink/move/sim_runtime.hpp>

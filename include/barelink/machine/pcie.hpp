@@ -36,4 +36,11 @@ inline constexpr pcie_generation pcie_generations[] = {
     return raw_gb_s * pcie_generations[5].copy_x16_gb_s / pcie_generations[5].raw_x16_gb_s;
 }
 
+/// The other way round: the raw rate of a link over which copies reach `copy_gb_s`, at most Gen6 x16's efficiency.
+[[nodiscard]] constexpr double pcie_raw_gb_s_of_copy(double copy_gb_s) noexcept {
+    for (const pcie_generation& each : pcie_generations)
+        if (copy_gb_s <= each.copy_x16_gb_s * 1.01) return copy_gb_s * each.raw_x16_gb_s / each.copy_x16_gb_s;
+    return copy_gb_s * pcie_generations[5].raw_x16_gb_s / pcie_generations[5].copy_x16_gb_s;
+}
+
 BARELINK_END_NAMESPACE

@@ -74,13 +74,23 @@ struct proof_bench {
     }
 
     /// False when the time is over.
-    [[nodiscard]] result<bool> arrives(double timeout_us) {
+    [[nodiscard]] result<bool> arrives(double timeout_us) { return ends(events[2], timeout_us); }
+    [[nodiscard]] result<bool> ends(typename Runtime::event_type event, double timeout_us) {
         const double until_us = on.clock_us() + timeout_us;
         for (;;) {
-            auto done = on.is_done(events[2]);
+            auto done = on.is_done(event);
             if (!done || *done) return done;
             if (on.clock_us() > until_us) return false;
         }
+    }
+    /// After a call failed: whether what the streams were given before has ended.
+    [[nodiscard]] bool quiet(double timeout_us) {
+        for (std::size_t end = 0; end < streams.size(); ++end) {
+            if (!on.record(events[end], streams[end])) return false;
+            const auto ended = ends(events[end], timeout_us);
+            if (!ended || !*ended) return false;
+        }
+        return true;
     }
 };
 
@@ -128,12 +138,15 @@ template <runtime Runtime>
             answer[w] = ~pattern[w];
         }
         if (auto sent = bench.enqueue(bytes, pulled); !sent) {
-            bench.abandoned = true; // some of it may be on its way
+            bench.abandoned = !bench.quiet(options.timeout_us); // some of it may be on its way
             return sent.error();
         }
         const auto arrived = bench.arrives(options.timeout_us);
-        if (!arrived || !*arrived) bench.abandoned = true;
-        if (!arrived) return arrived.error();
+        if (!arrived) {
+            bench.abandoned = !bench.quiet(options.timeout_us);
+            return arrived.error();
+        }
+        bench.abandoned = !*arrived;
         if (!*arrived) return judge(delivery::failed);
         for (std::uint64_t w = 0; w < words; ++w)
             if (answer[w] != detail::nonce_at(seed, w)) return judge(delivery::failed);

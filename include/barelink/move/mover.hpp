@@ -2,7 +2,10 @@
 #pragma once
 
 #include <cstdint>
+#include <deque>
 #include <span>
+#include <string>
+#include <utility>
 
 #include <barelink/move/detail/lane_pool.hpp>
 #include <barelink/move/detail/peer_paths.hpp>
@@ -45,7 +48,7 @@ public:
     using ticket = barelink::ticket<Runtime>;
 
     explicit mover(Runtime& on, mover_options options = {})
-        : runtime_(on), options_(options), cache_(Planner(on.topology())) {}
+        : runtime_(on), options_(options), relays_(options.relays), cache_(Planner(on.topology())) {}
     mover(const mover&) = delete;
     mover& operator=(const mover&) = delete;
 
@@ -70,9 +73,12 @@ public:
     [[nodiscard]] result<ticket> copy(const region& dst, const region& src, stream_type stream) {
         auto capture = runtime_.capturing(stream);
         if (!capture) return std::move(capture).error();
-        auto planned = plan_for(dst, src, *capture == 0);
-        if (!planned) return std::move(planned).error();
-        return run(**planned, dst, src, stream, *capture);
+        for (;;) {
+            auto planned = plan_for(dst, src, *capture == 0);
+            if (!planned) return std::move(planned).error();
+            auto started = run(**planned, dst, src, stream, *capture);
+            if (started || !leave_out_full_relay(started.error(), src.bytes)) return started;
+        }
     }
 
     /// `copy` for those who need no ticket: a plan of one direct copy is that one command and nothing else.
@@ -107,8 +113,14 @@ public:
     [[nodiscard]] const mover_counters& counters() const noexcept { return counters_; }
     /// Memory that it holds in rings, bytes.
     [[nodiscard]] std::uint64_t scratch_bytes() const noexcept { return lanes_.scratch_bytes(); }
-    /// After the machine changed: plans are made anew.
-    void forget_plans() noexcept { cache_.clear(); }
+    /// After the machine changed: plans are made anew. Relays that had no room, and pairs whose proof could not be made, are
+    /// tried again.
+    void forget_plans() noexcept {
+        cache_.clear();
+        peers_.try_again();
+        relays_ = options_.relays;
+        full_relays_seen_ = full_relays_.size();
+    }
 
 private:
     struct both {
@@ -173,6 +185,10 @@ private:
         return {};
     }
 
+    /// A relay without room for the smallest ring is left out from now on: nothing was enqueued, and the copy goes on by the
+    /// plan without it. False when the error is another one.
+    [[nodiscard]] bool leave_out_full_relay(const error& failure, std::uint64_t bytes);
+
     [[nodiscard]] result<ticket> run(const plan& p, const region& dst, const region& src, stream_type stream,
                                      std::uint64_t capture);
     [[nodiscard]] status run_direct(const plan& p, const region& dst, const region& src, stream_type stream,
@@ -180,6 +196,14 @@ private:
 
     Runtime& runtime_;
     mover_options options_;
+    gpu_set relays_; ///< of the options, those that had room so far
+    struct full_relay {
+        std::uint64_t bytes; ///< of the smallest copy that wanted it
+        std::string note;
+    };
+    std::deque<full_relay> full_relays_;  ///< addresses stay: tickets refer to the notes
+    std::size_t full_relays_seen_ = 0;    ///< those before were given another chance
+    node_index without_room_ = no_node;   ///< of the last copy that failed
     plan_cache<Planner> cache_;
     detail::peer_paths<Runtime> peers_{runtime_};
     detail::submission<Runtime> submission_{runtime_};
@@ -195,7 +219,7 @@ request mover<Runtime, Planner>::request_for(const region& dst, const region& sr
     asked.from = endpoint_of(runtime_.topology(), src.where);
     asked.to = endpoint_of(runtime_.topology(), dst.where);
     asked.bytes = src.bytes;
-    asked.relays = options_.relays;
+    asked.relays = relays_;
     asked.stage_in_host = options_.stage_in_host;
     asked.trust_unproved = options_.trust_unproved;
     asked.scratch_bytes = options_.scratch_bytes;
@@ -209,6 +233,19 @@ request mover<Runtime, Planner>::request_for(const region& dst, const region& sr
 }
 
 template <runtime Runtime, class Planner>
+bool mover<Runtime, Planner>::leave_out_full_relay(const error& failure, std::uint64_t bytes) {
+    if (without_room_ == no_node) return false;
+    const node& full = runtime_.topology().at(std::exchange(without_room_, no_node));
+    if (full.kind != node_kind::gpu || !relays_.contains(gpu_id{full.index})) return false;
+    gpu_set others;
+    for (std::int32_t i = 0; i < gpu_set::capacity; ++i)
+        if (i != full.index && relays_.contains(gpu_id{i})) others.insert(gpu_id{i});
+    relays_ = others;
+    full_relays_.push_back({bytes, full.id() + " has no room for a ring and relays nothing: " + failure.what()});
+    return true;
+}
+
+template <runtime Runtime, class Planner>
 result<ticket<Runtime>> mover<Runtime, Planner>::run(const plan& p, const region& dst, const region& src,
                                                      stream_type stream, std::uint64_t capture) {
     if (p.asked.bytes != src.bytes || src.bytes != dst.bytes)
@@ -216,6 +253,7 @@ result<ticket<Runtime>> mover<Runtime, Planner>::run(const plan& p, const region
     const std::uint32_t slot = flights_.take();
     detail::flight<Runtime>& f = flights_.at(slot);
     status submitted;
+    without_room_ = no_node;
     if (is_direct(p, stream)) {
         submitted = run_direct(p, dst, src, stream, f, capture != 0);
         if (submitted) ++counters_.direct;
@@ -224,8 +262,11 @@ result<ticket<Runtime>> mover<Runtime, Planner>::run(const plan& p, const region
         auto lanes = lanes_.take(stream, gpu, capture);
         if (!lanes) return std::move(lanes).error();
         submitted = submission_.run(p, dst, src, stream, gpu, **lanes, f);
+        if (!submitted) without_room_ = submission_.without_room();
     }
     if (!submitted) return submitted.error();
+    for (std::size_t i = full_relays_seen_; i < full_relays_.size(); ++i)
+        if (src.bytes >= full_relays_[i].bytes) f.path_notes.push_back(&full_relays_[i].note);
     if (peers_.any_lost()) peers_.each_note(p.asked, [&](const std::string& note) { f.path_notes.push_back(&note); });
     ++counters_.copies;
     counters_.bytes += src.bytes;

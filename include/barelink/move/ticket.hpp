@@ -21,28 +21,28 @@ public:
     /// True when the bytes have arrived. Does not block. Errors: device when the copy failed; invalid_argument when it was
     /// captured.
     [[nodiscard]] result<bool> poll() const {
-        if (flight().captured && !late()) return in_graph();
+        if (captured_) return in_graph();
         if (!late()) return log_->on().is_done(flight().finished);
         if (number_ <= log_->last_lost()) return lost();
         return true;
     }
     /// Blocks the calling thread until the bytes have arrived. Errors: as for `poll`.
     [[nodiscard]] status wait() const {
-        if (flight().captured && !late()) return in_graph();
+        if (captured_) return in_graph();
         if (!late()) return log_->on().synchronize(flight().finished);
         if (number_ <= log_->last_lost()) return lost();
         return {};
     }
     /// From the moment that the stream let the copy start to its end, microseconds. Errors: invalid_argument before.
     [[nodiscard]] result<double> elapsed_us() const {
+        if (captured_) return in_graph();
         if (late()) return stale();
-        if (flight().captured) return in_graph();
         return log_->on().elapsed_us(flight().started, flight().finished);
     }
     /// The same for one route of the plan.
     [[nodiscard]] result<double> route_us(std::size_t route) const {
+        if (captured_) return in_graph();
         if (late()) return stale();
-        if (flight().captured) return in_graph();
         if (route >= flight().routes.size())
             return error(errc::invalid_argument, "the plan of this ticket has fewer routes");
         return log_->on().elapsed_us(flight().routes[route].started, flight().routes[route].done);
@@ -53,7 +53,7 @@ public:
     [[nodiscard]] std::size_t routes() const { return late() ? 0 : flight().routes.size(); }
     [[nodiscard]] std::uint64_t bytes() const noexcept { return bytes_; }
     /// Captured into a graph instead of started.
-    [[nodiscard]] bool captured() const noexcept { return !late() && flight().captured; }
+    [[nodiscard]] bool captured() const noexcept { return captured_; }
     /// What did not go as planned, one sentence each; empty when everything did.
     [[nodiscard]] std::vector<std::string> fallbacks() const {
         if (late()) return {};
@@ -66,7 +66,7 @@ private:
     template <runtime, class>
     friend class mover;
     ticket(const detail::flight_log<Runtime>& log, std::uint32_t slot, std::uint64_t bytes) noexcept
-        : log_(&log), slot_(slot), number_(log.at(slot).number), bytes_(bytes) {}
+        : log_(&log), slot_(slot), captured_(log.at(slot).captured), number_(log.at(slot).number), bytes_(bytes) {}
     [[nodiscard]] const auto& flight() const noexcept { return log_->at(slot_); }
     [[nodiscard]] bool late() const noexcept { return flight().number != number_; }
     [[nodiscard]] static error stale() {
@@ -81,6 +81,7 @@ private:
 
     const detail::flight_log<Runtime>* log_;
     std::uint32_t slot_;
+    bool captured_;
     std::uint64_t number_;
     std::uint64_t bytes_;
 };

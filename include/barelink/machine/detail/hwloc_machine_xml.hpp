@@ -277,9 +277,9 @@ inline void machine_xml_writer::write_pci(node_index n, unsigned depth) {
     attribute("pci_busid", busid);
     attribute("pci_type", std::string(pci_class) + " [" + hex(shown_node.vendor) + ":" + hex(shown_node.device) +
                               "] [0000:0000] 00");
-    double gb_s = 0; // what copies reach on the link above, which is what a machine holds
+    double gb_s = 0; // hwloc's is the raw rate of the link above; what copies reach is in the infos
     for (const link& each : machine_.links)
-        if (each.b == n && each.a == parent_[n.value]) gb_s = each.gb_s_ab;
+        if (each.b == n && each.a == parent_[n.value]) gb_s = pcie_raw_gb_s_of_copy(each.gb_s_ab);
     attribute("pci_link_speed",
               std::to_string(gb_s < 1e6 ? static_cast<long>(gb_s) : 0) + "." +
                   std::to_string(1000 + (gb_s < 1e6 ? static_cast<long>(gb_s * 1000) % 1000 : 0)).substr(1));

@@ -173,6 +173,7 @@ inline status runtime::open_peer(node_index from, node_index to) {
     const auto enable = [&](node_index of, node_index peer) -> status {
         const detail::device_scope scope(device_of(of));
         if (auto done = usable(of, scope, "opening peer access"); !done) return done;
+        const detail::uncaptured_scope relaxed;
         const cudaError_t code = cudaDeviceEnablePeerAccess(device_of(peer), 0);
         if (code != cudaErrorPeerAccessAlreadyEnabled) return check(code, "opening peer access", device_of(of));
         (void)cudaGetLastError();
@@ -181,7 +182,7 @@ inline status runtime::open_peer(node_index from, node_index to) {
     if (device_of(to) < 0) return error(errc::not_found, "the peer is not among the GPUs that CUDA shows this process");
     if (auto opened = enable(from, to); !opened) return opened;
     // The other GPU's engine may be the one that copies; where only one direction is granted it is not asked to.
-    (void)enable(to, from);
+    if (enable(to, from)) opened_[to.value * machine_.nodes.size() + from.value] = 1;
     known = 1;
     return {};
 }

@@ -39,14 +39,20 @@ public:
     template <class Found>
     void each_note(const request& asked, Found found) const {
         for (const lost_pair& each : lost_)
-            if (concerns(asked, each.from) && concerns(asked, each.to)) found(each.note);
+            if (!each.over && concerns(asked, each.from) && concerns(asked, each.to)) found(each.note);
     }
     [[nodiscard]] bool any_lost() const noexcept { return !lost_.empty(); }
+    /// Pairs whose proof could not be made get another chance.
+    void try_again() noexcept {
+        for (lost_pair& each : lost_) each.over |= each.unproved;
+    }
 
 private:
     struct lost_pair {
         gpu_id from, to;
         std::string note;
+        bool unproved; ///< nothing is known about the pair
+        bool over = false;
     };
 
     [[nodiscard]] static bool concerns(const request& asked, gpu_id id) noexcept {
@@ -58,28 +64,36 @@ private:
         if (!path || !path->allowed || path->proof == delivery::failed) return;
         if (path->proof == delivery::unproved && !trust_unproved) {
             if (is_lost(from, to)) return;
-            const auto proof = prove_delivery(runtime_, from, to);
+            const status opened = runtime_.open_peer(from, to);
+            if (!opened && opened.error().code() == errc::not_permitted)
+                return give_up(from, to, "peer access is refused, the direct path is not used: ", opened.error());
+            const auto proof = opened ? prove_delivery(runtime_, from, to) : result<delivery>(opened.error());
             if (!proof)
-                lose(from, to, std::string("the proof of delivery could not be made: ") + proof.error().what());
+                lose(from, to,
+                     std::string("the proof of delivery could not be made, the direct path is not used: ") +
+                         proof.error().what(),
+                     true);
             else if (*proof == delivery::failed)
                 lose(from, to, "peer access is granted and the bytes do not arrive: the direct path is not used");
             return;
         }
-        const status opened = runtime_.open_peer(from, to);
-        if (opened) return;
+        if (const status opened = runtime_.open_peer(from, to); !opened)
+            give_up(from, to, "peer access was withdrawn: ", opened.error());
+    }
+    void give_up(node_index from, node_index to, const char* why, const error& said) {
         runtime_.set_delivery(from, to, delivery::failed);
-        lose(from, to, std::string("peer access was withdrawn: ") + opened.error().what());
+        lose(from, to, std::string(why) + said.what());
     }
 
     [[nodiscard]] gpu_id id_of(node_index n) const { return gpu_id{runtime_.topology().at(n).index}; }
     [[nodiscard]] bool is_lost(node_index from, node_index to) const {
         for (const lost_pair& each : lost_)
-            if (each.from == id_of(from) && each.to == id_of(to)) return true;
+            if (!each.over && each.from == id_of(from) && each.to == id_of(to)) return true;
         return false;
     }
-    void lose(node_index from, node_index to, const std::string& why) {
+    void lose(node_index from, node_index to, const std::string& why, bool unproved = false) {
         const machine& m = runtime_.topology();
-        lost_.push_back({id_of(from), id_of(to), m.at(from).id() + " -> " + m.at(to).id() + ": " + why});
+        lost_.push_back({id_of(from), id_of(to), m.at(from).id() + " -> " + m.at(to).id() + ": " + why, unproved});
     }
 
     Runtime& runtime_;

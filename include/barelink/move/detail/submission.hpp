@@ -31,6 +31,7 @@ public:
         user_gpu_ = user_gpu;
         lanes_ = &lanes;
         pieces_ = src.where.stripe_bytes > 0 ? src.where : dst.where;
+        without_room_ = no_node;
         if (auto done = refuse_capture(p); !done) return done;
         if (auto done = f.prepare(runtime_.topology(), p, user_gpu, false); !done) return done;
         f.captured = lanes.capture != 0;
@@ -41,11 +42,13 @@ public:
         status moved = mark_starts(f);
         if (moved) moved = move_chunks();
         // Whatever happened, the user's stream must not overtake what was enqueued. A copy that failed halfway may have
-        // left work that nothing waits for: then this thread does.
+        // left work that nothing waits for: then this thread does. In a capture nothing runs that could be waited for.
         status joined = join(f);
-        if (!moved || !joined) (void)lanes.quiet();
+        if ((!moved || !joined) && !f.captured) (void)lanes.quiet();
         return moved ? joined : moved;
     }
+    /// The memory that had no room for a ring of the last copy; none when it failed otherwise. Nothing was enqueued then.
+    [[nodiscard]] node_index without_room() const noexcept { return without_room_; }
 
 private:
     /// Where one route stands.
@@ -106,7 +109,10 @@ private:
                 const node_index drained_by = out_of.host_copy ? no_node : issuer_of(m, out_of);
                 auto taken = lanes_->take_ring(into.to, filled_by, drained_by,
                                                ordinal(c, l, into.to, filled_by, drained_by), r.chunk_bytes, r.depth);
-                if (!taken) return taken.error();
+                if (!taken) {
+                    if (taken.error().code() == errc::out_of_memory) without_room_ = into.to;
+                    return taken.error();
+                }
                 c.rings[l] = *taken;
                 if ((*taken)->slot_bytes < most) most = (*taken)->slot_bytes;
             }
@@ -335,7 +341,7 @@ private:
     char* dst_ = nullptr;
     const char* src_ = nullptr;
     stream_type user_{};
-    node_index user_gpu_ = no_node;
+    node_index user_gpu_ = no_node, without_room_ = no_node;
     placement pieces_; ///< of the host end
     lane_set<Runtime>* lanes_ = nullptr;
     std::vector<cursor> cursors_;
