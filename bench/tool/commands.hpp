@@ -8,6 +8,7 @@ namespace tool {
 void add_topology_command(CLI::App& app);
 void add_plan_command(CLI::App& app);
 void add_copy_command(CLI::App& app);
+void add_bench_command(CLI::App& app);
 void add_machines_command(CLI::App& app);
 void add_demo_command(CLI::App& app);
 

@@ -15,6 +15,11 @@
 #include <barelink/machine/merge.hpp>
 #include <barelink/machine/read.hpp>
 
+#include "cuda_gpus.hpp"
+#if BARELINK_TOOL_CUDA
+#include <barelink/machine/live.hpp>
+#endif
+
 namespace tool {
 
 /// The options that name a machine, the same for every command that looks at one.
@@ -34,6 +39,8 @@ struct machine_argument {
             ->type_name("FILE");
     }
 
+    [[nodiscard]] bool is_live() const { return named == "live"; }
+
     /// Reads it. Errors: those of the readers and of `merge`; not_found when M is none of the three, with the names there are.
     [[nodiscard]] barelink::machine read() const {
         ::setenv("HWLOC_HIDE_ERRORS", "2", 0); // our errors are one line each
@@ -42,13 +49,20 @@ struct machine_argument {
         return barelink::merge(std::move(m), barelink::read_machine_file(topology_file).value()).value();
     }
 
+    /// This machine, with a GPU that CUDA can drive. Errors: also those of `require_cuda_gpus`.
+    [[nodiscard]] barelink::machine read_with_cuda(const char* doing) const {
+        require_cuda_gpus(doing,
+                          "to simulate instead, name a machine with --machine, such as hgx-h100-8 or a machine file");
+        return read();
+    }
+
     /// The machine of a transfer. Errors: also unsupported, when it has no GPU.
     [[nodiscard]] barelink::machine read_with_gpu() const {
         barelink::machine m = read();
         if (m.count(barelink::node_kind::gpu) == 0)
             barelink::detail::raise(
                 barelink::error(barelink::errc::unsupported,
-                                barelink::text::join({named == "live" ? "this machine" : named.c_str(),
+                                barelink::text::join({is_live() ? "this machine" : named.c_str(),
                                                       " has no GPU; name one that has with --machine, such as "
                                                       "hgx-h100-8 (`barelink machines` lists them)"})));
         return m;
@@ -56,7 +70,13 @@ struct machine_argument {
 
 private:
     [[nodiscard]] barelink::machine read_named() const {
-        if (named == "live") return barelink::discover().value();
+        if (is_live()) {
+#if BARELINK_TOOL_CUDA
+            return barelink::live_machine().value();
+#else
+            return barelink::discover().value();
+#endif
+        }
         for (const barelink::builtin::entry& each : barelink::builtin::names())
             if (named == each.name) return each.make();
         std::error_code ignored;

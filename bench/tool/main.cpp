@@ -29,6 +29,7 @@ int main(int argc, char** argv) {
     tool::add_topology_command(app);
     tool::add_plan_command(app);
     tool::add_copy_command(app);
+    tool::add_bench_command(app);
     tool::add_machines_command(app);
     tool::add_demo_command(app);
     try {
@@ -45,7 +46,10 @@ int main(int argc, char** argv) {
             return 2;
         }
         std::string command = "barelink";
-        for (const CLI::App* used : app.get_subcommands()) command += " " + used->get_name();
+        for (const CLI::App* used = &app; !used->get_subcommands().empty();) {
+            used = used->get_subcommands().front();
+            command += " " + used->get_name();
+        }
         std::fprintf(stderr, "barelink: %s; see %s --help\n", first_line(failure.what()).c_str(), command.c_str());
         return 2;
     } catch (const barelink::error& failure) {

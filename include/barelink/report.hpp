@@ -9,6 +9,7 @@
 #include <barelink/report/machine_svg.hpp>
 #include <barelink/report/plan_svg.hpp>
 #include <barelink/report/plan_text.hpp>
+#include <barelink/report/size_plot_svg.hpp>
 #include <barelink/report/svg.hpp>
 #include <barelink/report/text_table.hpp>
 #include <barelink/report/timeline_svg.hpp>

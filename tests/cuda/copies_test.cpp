@@ -38,15 +38,13 @@ TEST_CASE("Every pair of memories of every machine copies through the CUDA code,
     for (const builtin::entry& each : builtin::names()) {
         const machine m = each.make();
         const auto ends = ends_of(m);
-        // Each machine a few dozen of its pairs: all kinds, and every GPU at some end.
-        const std::size_t step = ends.size() / 40 + 1;
         for (const bool relays : {false, true}) {
             cuda_box::server box(m);
             mover_options options;
             options.relays = relays ? gpu_set::all() : gpu_set::none();
             options.scratch_bytes = 512 * KiB;
             mover<cuda::runtime> moves(box.on, options);
-            for (std::size_t i = relays ? step / 2 : 0; i < ends.size(); i += step) {
+            for (std::size_t i = 0; i < ends.size(); ++i) {
                 const auto [from, to] = ends[i];
                 const std::uint64_t bytes = 300001 + 4096 * (i % 7);
                 INFO(each.name << ": " << to_string(from) << " -> " << to_string(to) << (relays ? ", relays" : ""));
@@ -78,7 +76,8 @@ TEST_CASE("Every pair of memories of every machine copies through the CUDA code,
             CHECK(simcuda::server().races() == 0);
         }
     }
-    CHECK(copied > 700);
+    INFO(copied << " copies");
+    CHECK(copied > 3500);
 }
 
 TEST_CASE("Contexts are created on the GPUs of a copy and of its relays, and on no other") {

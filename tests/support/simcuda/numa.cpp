@@ -103,7 +103,8 @@ bool write_mask(const std::vector<std::int32_t>& nodes, unsigned long* mask, uns
 std::vector<std::int32_t> placing(int mode, std::vector<std::int32_t> nodes) {
     constexpr int weighted_interleave = 6;
     if (mode == MPOL_DEFAULT || mode == MPOL_LOCAL) return {};
-    if (mode != MPOL_INTERLEAVE && mode != weighted_interleave && nodes.size() > 1) nodes.resize(1);
+    if (mode != MPOL_INTERLEAVE && mode != weighted_interleave && nodes.size() > 1)
+        nodes.erase(nodes.begin() + 1, nodes.end()); // not resize: g++ 12 warns of bounds where there is nothing wrong
     return nodes;
 }
 

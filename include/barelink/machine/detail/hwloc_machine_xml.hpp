@@ -11,6 +11,7 @@
 
 #include <barelink/machine/detail/hwloc_machine_infos.hpp>
 #include <barelink/machine/detail/machine_text.hpp>
+#include <barelink/machine/pcie.hpp>
 
 BARELINK_BEGIN_NAMESPACE
 namespace detail {

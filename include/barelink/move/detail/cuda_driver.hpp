@@ -69,8 +69,14 @@ public:
             pushed_ = driver::get().push(context) == 0;
             if (pushed_) return;
         }
-        code_ = cudaGetDevice(&before_);
-        if (code_ == cudaSuccess && before_ != device) code_ = cudaSetDevice(device);
+        if (device < 0) return; // none that CUDA shows: what is done there says so
+        int before = -1;
+        code_ = cudaGetDevice(&before);
+        if (code_ == cudaSuccess && before != device) {
+            code_ = cudaSetDevice(device);
+            if (code_ == cudaSuccess) before_ = before;
+        }
+        if (code_ != cudaSuccess) (void)cudaGetLastError();
     }
     device_scope(const device_scope&) = delete;
     device_scope& operator=(const device_scope&) = delete;
@@ -100,7 +106,7 @@ public:
 private:
     static constexpr int most_devices = 256;
 
-    int before_ = -1;
+    int before_ = -1; ///< to go back to
     bool pushed_ = false;
     cudaError_t code_ = cudaSuccess;
 };

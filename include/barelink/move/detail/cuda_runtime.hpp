@@ -110,7 +110,7 @@ inline status runtime::release(void* at) {
         first_failure.keep_first(check(cudaHostUnregister(static_cast<char*>(at) + done), "unlocking memory"));
     }
     // Memory that the driver may still write must not go back to the system.
-    if (!first_failure) return blocks_.erase(block), status();
+    if (first_failure) blocks_.erase(block);
     return first_failure;
 }
 
