@@ -4,7 +4,7 @@ set -euo pipefail
 
 usage() {
     cat <<'END'
-usage: cmake/bootstrap.sh demo | test | lint | clean
+usage: cmake/bootstrap.sh demo | test [CMAKE OPTION...] | lint | clean
 
   demo   build the tool; draw a server, plan a transfer over several links, run it simulated with its bytes verified
   test   build everything and run all tests
@@ -71,7 +71,7 @@ demo)
 test)
     toolchain
     install_missing catch2
-    configure -DBARELINK_WERROR=ON
+    configure -DBARELINK_WERROR=ON "${@:2}"
     cmake --build "$build" --parallel "$jobs"
     ctest --test-dir "$build" --parallel "$jobs" --output-on-failure
     ;;

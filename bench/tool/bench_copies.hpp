@@ -110,7 +110,8 @@ private:
             return std::vector<copy_way_ends>{{source, target, device_of(from), device_of(to), stream}};
         });
         (void)runtime_.destroy(stream);
-        if (const barelink::dma_path* path = m.path(from, to)) found.proof = to_string(path->proof);
+        if (const barelink::dma_path* path = m.path(from, to))
+            found.proof = path->allowed ? to_string(path->proof) : "not allowed";
         return found;
     }
     /// The pair's ways of before its peer access was opened come first.

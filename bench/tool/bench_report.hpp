@@ -95,7 +95,7 @@ namespace detail {
         if (!each.sizes.empty())
             out += "\n" + style.bold(each.title) + (each.proof.empty() ? "" : ", direct path " + each.proof) + "\n" +
                    detail::case_table(each, style);
-    if (report.pool) {
+    if (report.pool && !report.pool->pool_s.empty()) {
         const pool_result& pool = *report.pool;
         const double mine = median(pool.pool_s), raw = median(pool.raw_s);
         out += fmt::format("\n{}\n  pinned_pool {}, cudaHostAlloc {}, {:.2f} times as fast; medians of {}\n",

@@ -25,8 +25,8 @@ constexpr std::uint64_t bytes = 2 * MiB + 4096;
 /// Whole pages of ordinary memory, not filled by anybody.
 struct pages {
     explicit pages(std::uint64_t size_wanted)
-        : size(size_wanted), at(static_cast<char*>(::mmap(nullptr, size, PROT_READ | PROT_WRITE,
-                                                          MAP_PRIVATE | MAP_ANONYMOUS, -1, 0))) {}
+        : size(size_wanted),
+          at(static_cast<char*>(::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0))) {}
     pages(const pages&) = delete;
     pages& operator=(const pages&) = delete;
     ~pages() { ::munmap(at, size); }
@@ -179,8 +179,8 @@ TEST_CASE("A device that is lost in the middle of a copy: nothing hangs, and the
     for (const transfer_scenario& s : transfer_scenarios) {
         INFO(s.name);
         cuda_box::server box(s.machine);
-        const cuda_box::buffer src(box.on, s.from, s.bytes, 0, s.stripe_bytes), dst(box.on, s.to, s.bytes, 0,
-                                                                                    s.stripe_bytes);
+        const cuda_box::buffer src(box.on, s.from, s.bytes, 0, s.stripe_bytes),
+            dst(box.on, s.to, s.bytes, 0, s.stripe_bytes);
         const cuda::stream in = box.stream(s.to.where == endpoint::place::gpu ? s.to.index : s.from.index);
         {
             mover<cuda::runtime> moves(box.on, s.options());
@@ -204,7 +204,8 @@ TEST_CASE("A device that is lost in the middle of a copy: nothing hangs, and the
         const cuda::stream in = box.stream(0);
         mover<cuda::runtime> moves(box.on, {.relays = gpu_set::all()});
         const machine& m = box.on.topology();
-        REQUIRE(moves.plan_for(moves.resolve(dst.data(), dst.size()).value(), moves.resolve(src.data(), src.size()).value()));
+        REQUIRE(moves.plan_for(moves.resolve(dst.data(), dst.size()).value(),
+                               moves.resolve(src.data(), src.size()).value()));
         sim::faults broken;
         const double soon_us = simcuda::server().now_us() + 60;
         broken.links.push_back({m.hops(*m.path(m.memory(numa_id{0}), box.gpu(0))).back(), soon_us, 0});
@@ -220,7 +221,8 @@ TEST_CASE("A device that is lost in the middle of a copy: nothing hangs, and the
 TEST_CASE("A relay with little memory makes its ring smaller; one with none is left out; both are recorded") {
     const machine usual = builtin::hgx_h100_8();
     const std::uint64_t size = 64 * MiB + 5;
-    const plan p = default_planner(usual).make(places::request(places::host(0), places::gpu(0), size, gpu_set::all())).value();
+    const plan p =
+        default_planner(usual).make(places::request(places::host(0), places::gpu(0), size, gpu_set::all())).value();
     int relay = -1;
     for (const route& r : p.routes)
         if (r.leg_count > 1) relay = usual.at(r.legs[0].to).index;
@@ -231,7 +233,8 @@ TEST_CASE("A relay with little memory makes its ring smaller; one with none is l
         // Room for the proofs, which is full when the copy comes.
         working_box box(with_gpu_bytes(relay, 8 * MiB), {.relays = gpu_set::all()});
         const cuda_box::buffer src(box.on, places::host(0), size), dst(box.on, places::gpu(0), size);
-        REQUIRE(box.moves.plan_for(box.moves.resolve(dst.data(), size).value(), box.moves.resolve(src.data(), size).value()));
+        REQUIRE(box.moves.plan_for(box.moves.resolve(dst.data(), size).value(),
+                                   box.moves.resolve(src.data(), size).value()));
         void* const full = box.on.allocate(box.gpu(relay), 8 * MiB - room).value();
         const auto before = simcuda::live();
         std::uint64_t asked = 0;
@@ -420,7 +423,8 @@ TEST_CASE("Ranges that are registered in part, or twice") {
         REQUIRE(cudaHostRegister(mine.at + MiB * 3 / 2, 2 * MiB, cudaHostRegisterPortable) == cudaSuccess);
         box.refuses(box.device.data(), mine.at + MiB / 2, bytes, errc::invalid_argument,
                     {"registrations of different sizes", "split"});
-        for (const std::uint64_t at : {0 * MiB, MiB, MiB * 3 / 2}) REQUIRE(cudaHostUnregister(mine.at + at) == cudaSuccess);
+        for (const std::uint64_t at : {0 * MiB, MiB, MiB * 3 / 2})
+            REQUIRE(cudaHostUnregister(mine.at + at) == cudaSuccess);
     }
     box.check_works();
 }
@@ -434,7 +438,9 @@ TEST_CASE("Managed memory, no bytes at all, a stream that is gone") {
         box.refuses(managed, box.device.data(), bytes, errc::unsupported, {"managed"});
         REQUIRE(cudaFree(managed) == cudaSuccess);
     }
-    SECTION("no bytes") { box.refuses(box.device.data(), box.host.data(), 0, errc::invalid_argument, {"bytes"}); }
+    SECTION("no bytes") {
+        box.refuses(box.device.data(), box.host.data(), 0, errc::invalid_argument, {"bytes"});
+    }
     SECTION("a destroyed stream") {
         const cuda::stream gone = box.stream(0);
         REQUIRE(box.on.destroy(gone));

@@ -35,9 +35,7 @@ struct pair_box : cuda_box::server {
     cuda::stream from_left, from_right;
     std::vector<std::string> fallbacks;
 
-    [[nodiscard]] delivery proof(int from, int to) const {
-        return on.topology().path(gpu(from), gpu(to))->proof;
-    }
+    [[nodiscard]] delivery proof(int from, int to) const { return on.topology().path(gpu(from), gpu(to))->proof; }
     [[nodiscard]] bool allowed(int from, int to) const { return on.topology().path(gpu(from), gpu(to))->allowed; }
     /// One copy; whether the bytes arrived.
     [[nodiscard]] bool moves_right(bool forth, std::uint64_t seed) {

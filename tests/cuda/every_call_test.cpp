@@ -17,21 +17,21 @@ using namespace barelink;
 namespace {
 
 struct outcome {
-    std::uint64_t calls = 0;    ///< of the whole run
-    std::uint64_t giving = 0;   ///< of those, calls that give something back
-    std::uint64_t refused = 0;  ///< copies that were errors
+    std::uint64_t calls = 0;   ///< of the whole run
+    std::uint64_t giving = 0;  ///< of those, calls that give something back
+    std::uint64_t refused = 0; ///< copies that were errors
     std::uint64_t fallbacks = 0;
-    std::uint64_t left = 0;     ///< objects that were not given back
-    std::string wrong;          ///< empty when all is well
+    std::uint64_t left = 0; ///< objects that were not given back
+    std::string wrong;      ///< empty when all is well
 
     void check(bool fine, const char* what) {
         if (!fine && wrong.empty()) wrong = what;
     }
 };
 
-constexpr const char* giving_functions[] = {"cudaFree",        "cudaFreeHost",     "cudaHostUnregister",
-                                            "cudaEventDestroy", "cudaStreamDestroy", "cudaGraphDestroy",
-                                            "cudaGraphExecDestroy"};
+constexpr const char* giving_functions[] = {
+    "cudaFree",          "cudaFreeHost",     "cudaHostUnregister",  "cudaEventDestroy",
+    "cudaStreamDestroy", "cudaGraphDestroy", "cudaGraphExecDestroy"};
 
 std::uint64_t giving_calls() {
     std::uint64_t sum = 0;
@@ -74,12 +74,36 @@ struct failure {
     }
 };
 
+/// The relays that a scenario's plan uses, and no others: each pair that might be used has to be proved.
+mover_options options_of(const transfer_scenario& s) {
+    mover_options chosen = s.options();
+    request asked = places::request(s.from, s.to, s.bytes, chosen.relays);
+    asked.scratch_bytes = chosen.scratch_bytes;
+    asked.stripe_bytes = s.from == endpoint::host_all() ? s.stripe_bytes : 0;
+    const machine m = builtin::find(s.machine).value();
+    chosen.relays = gpu_set::none();
+    const plan p = default_planner(m).make(asked).value();
+    for (const route& r : p.routes)
+        for (std::size_t l = 0; l + 1 < r.leg_count; ++l)
+            if (m.at(r.legs[l].to).kind == node_kind::gpu) chosen.relays.insert(gpu_id{m.at(r.legs[l].to).index});
+    return chosen;
+}
+
 /// What a scenario's runs have in common: buffers and streams that are there before and after.
 struct rehearsal {
     explicit rehearsal(const transfer_scenario& s)
-        : box(s.machine), src(box.on, s.from, s.bytes, 0, s.stripe_bytes), dst(box.on, s.to, s.bytes, 0, s.stripe_bytes),
-          in(box.stream(gpu_of(s))), other(box.stream(gpu_of(s))), before(objects()), giving(giving_calls()),
-          first_call(simcuda::calls()) {}
+        : box(s.machine), src(box.on, s.from, s.bytes, 0, s.stripe_bytes),
+          dst(box.on, s.to, s.bytes, 0, s.stripe_bytes), in(box.stream(gpu_of(s))), other(box.stream(gpu_of(s))),
+          options(options_of(s)) {
+        // Proofs are calls of the scenario "peer"; the others have them before.
+        if (s.relays)
+            (void)mover<cuda::runtime>(box.on, options)
+                .plan_for({dst.data(), s.bytes, box.on.classify(dst.data(), s.bytes).value()},
+                          {src.data(), s.bytes, box.on.classify(src.data(), s.bytes).value()});
+        before = objects();
+        giving = giving_calls();
+        first_call = simcuda::calls();
+    }
     static int gpu_of(const transfer_scenario& s) {
         return s.to.where == endpoint::place::gpu ? s.to.index : s.from.index;
     }
@@ -87,7 +111,8 @@ struct rehearsal {
     cuda_box::server box;
     cuda_box::buffer src, dst;
     cuda::stream in, other;
-    std::uint64_t before, giving, first_call;
+    mover_options options;
+    std::uint64_t before = 0, giving = 0, first_call = 0;
     outcome found;
 
     void refill(std::uint64_t seed) const {
@@ -105,7 +130,7 @@ struct rehearsal {
         bool arrived = false;
         if (started) {
             found.fallbacks += started->fallbacks().size();
-            arrived = started->wait().has_value();
+            arrived = static_cast<bool>(started->wait());
             if (arrived) found.check(dst.holds(seed), "waited for, and the bytes are not there");
         }
         (void)settled(stream);
@@ -127,7 +152,7 @@ outcome copies(const transfer_scenario& s, const failure& planned) {
     rehearsal run(s);
     planned.plan();
     {
-        mover<cuda::runtime> moves(run.box.on, s.options());
+        mover<cuda::runtime> moves(run.box.on, run.options);
         for (std::uint64_t seed = 1; seed <= 3; ++seed) {
             const bool over = planned.over(run.first_call);
             const bool arrived = run.copies(moves, seed, seed == 2 ? run.other : run.in);
@@ -144,7 +169,7 @@ outcome captures(const transfer_scenario& s, const failure& planned) {
     rehearsal run(s);
     planned.plan();
     {
-        mover<cuda::runtime> moves(run.box.on, s.options());
+        mover<cuda::runtime> moves(run.box.on, run.options);
         run.copies(moves, 1, run.in);
         for (int tries = 0; tries < 2; ++tries) {
             const bool over = planned.over(run.first_call);
@@ -179,8 +204,10 @@ outcome pools(const transfer_scenario& s, const failure& planned) {
     rehearsal run(s);
     planned.plan();
     {
-        mover<cuda::runtime> moves(run.box.on, s.options());
-        auto pool = pinned_pool<cuda::runtime>::on(run.box.on, numa_id{0}, {.slab_bytes = 4 * MiB});
+        mover<cuda::runtime> moves(run.box.on, run.options);
+        pinned_pool_options small;
+        small.slab_bytes = 4 * MiB;
+        auto pool = pinned_pool<cuda::runtime>::on(run.box.on, numa_id{0}, small);
         for (std::uint64_t seed = 1; pool && seed <= 3; ++seed) {
             const bool over = planned.over(run.first_call);
             const auto taken = pool->take(s.bytes * (seed == 2 ? 4 : 1)); // the second is a range of its own
@@ -195,7 +222,7 @@ outcome pools(const transfer_scenario& s, const failure& planned) {
             if (started && started->wait())
                 run.found.check(run.dst.holds(seed), "waited for, and the bytes are not there");
             (void)settled(run.in);
-            run.found.check(pool->give_back(*taken).has_value(), "the pool does not know its own");
+            run.found.check(static_cast<bool>(pool->give_back(*taken)), "the pool does not know its own");
             if (seed == 2) (void)pool->trim();
         }
         const bool over = planned.over(run.first_call);
@@ -257,7 +284,7 @@ TEST_CASE("Whichever CUDA call fails, no byte is claimed that did not arrive, no
     add("copies", "pinned", copies, 3);
     add("copies", "pageable load", copies, 1);
     add("copies", "pageable store", copies, 1);
-    add("copies", "peer", copies, 3);
+    add("copies", "peer", copies, 1);
     add("copies", "two detours", copies, 1);
     add("copies", "staged pair", copies, 1);
     add("copies", "striped load", copies, 1);
@@ -267,5 +294,5 @@ TEST_CASE("Whichever CUDA call fails, no byte is claimed that did not arrive, no
     std::printf("  %llu faults injected, %llu errors with names, %llu copies by another way\n",
                 static_cast<unsigned long long>(all.injected), static_cast<unsigned long long>(all.refused),
                 static_cast<unsigned long long>(all.fallbacks));
-    CHECK(all.injected > 1000);
+    CHECK(all.injected > 5000);
 }

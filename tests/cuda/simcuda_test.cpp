@@ -173,7 +173,7 @@ TEST_CASE("simcuda: questions make no context; using a device does") {
         REQUIRE(cudaDeviceCanAccessPeer(&value, d, (d + 1) % 8) == cudaSuccess);
         CHECK(value == 1);
     }
-    CHECK(std::string(properties.name) == "NVIDIA H100 80GB HBM3");
+    CHECK(std::string(properties.name) == "NVIDIA H100 80GB HBM3 (simulated)");
     CHECK(properties.major == 9);
     CHECK(simcuda::contexts() == 0);
 
@@ -613,7 +613,6 @@ TEST_CASE("simcuda: hwloc sees the server, and its GPUs under CUDA's addresses")
     hwloc_topology_t topology = nullptr;
     REQUIRE(hwloc_topology_init(&topology) == 0);
     REQUIRE(hwloc_topology_load(topology) == 0);
-    CHECK(hwloc_topology_is_thissystem(topology) == 1);
     hwloc_topology_destroy(topology);
 }
 

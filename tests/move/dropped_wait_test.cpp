@@ -56,8 +56,7 @@ TEST_CASE("Where two streams share lanes, the waits for the last round of a ring
         if (pageable(s.from) || pageable(s.to)) continue; // done when they return
         const machine m = builtin::find(s.machine).value();
         const count waits = unnoticed([&](std::uint64_t number) { return shared(s, forgotten::wait, number); });
-        const count records =
-            unnoticed([&](std::uint64_t number) { return shared(s, forgotten::record, number); });
+        const count records = unnoticed([&](std::uint64_t number) { return shared(s, forgotten::record, number); });
         INFO(s.name << ": waits " << waits.where << " records " << records.where);
         const leftovers left = last_rounds(s, m);
         // The second copy's streams are busy with the first: when it may start shows only in the first.

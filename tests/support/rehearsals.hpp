@@ -320,7 +320,7 @@ struct leftovers {
 
 /// Nominal rates; then, for every leg, each of its links that no other leg of its route uses, slow.
 [[nodiscard]] inline std::vector<std::vector<barelink::link_direction>> weathers(const transfer_scenario& s,
-                                                                                const barelink::machine& m) {
+                                                                                 const barelink::machine& m) {
     using namespace barelink;
     const plan p = plan_of(s, m);
     std::vector<std::vector<link_direction>> all(1);

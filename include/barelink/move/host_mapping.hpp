@@ -91,6 +91,11 @@ public:
         base_ = nullptr;
         bytes_ = 0;
     }
+    /// Gives the memory up without giving it back: for what a driver still holds, and might write when it is somebody else's.
+    void abandon() noexcept {
+        base_ = nullptr;
+        bytes_ = 0;
+    }
 
 private:
     host_mapping() noexcept = default;

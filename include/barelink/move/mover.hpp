@@ -201,9 +201,9 @@ private:
         std::uint64_t bytes; ///< of the smallest copy that wanted it
         std::string note;
     };
-    std::deque<full_relay> full_relays_;  ///< addresses stay: tickets refer to the notes
-    std::size_t full_relays_seen_ = 0;    ///< those before were given another chance
-    node_index without_room_ = no_node;   ///< of the last copy that failed
+    std::deque<full_relay> full_relays_; ///< addresses stay: tickets refer to the notes
+    std::size_t full_relays_seen_ = 0;   ///< those before were given another chance
+    node_index without_room_ = no_node;  ///< of the last copy that failed
     plan_cache<Planner> cache_;
     detail::peer_paths<Runtime> peers_{runtime_};
     detail::submission<Runtime> submission_{runtime_};

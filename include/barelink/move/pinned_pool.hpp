@@ -184,7 +184,7 @@ template <runtime Runtime>
 pinned_pool<Runtime>::~pinned_pool() {
     if (!in_) return;
     for (auto& [base, each] : in_->store.ranges())
-        (void)detail::unpin_pieces(in_->on, each.mapping.data(), each.mapping.bytes(), each.cut);
+        if (!detail::unpin_pieces(in_->on, each.mapping.data(), each.mapping.bytes(), each.cut)) each.mapping.abandon();
     delete in_;
 }
 
@@ -248,10 +248,13 @@ result<detail::pool_range> pinned_pool<Runtime>::make_range(std::uint64_t bytes,
     auto mapping = host_mapping::make(bytes, in_->layout, how);
     if (!mapping) return mapping.error();
     detail::pool_range made{*std::move(mapping), {in_->piece_bytes, 0}, false, bytes, 0, 0};
-    if (auto pinned = detail::pin_pieces(in_->on, made.mapping.data(), made.mapping.bytes(), made.cut,
-                                         in_->store.placement_in(made)); // which never changes
-        !pinned)
+    bool stuck = false;
+    const placement where = in_->store.placement_in(made); // which never changes
+    if (auto pinned = detail::pin_pieces(in_->on, made.mapping.data(), made.mapping.bytes(), made.cut, where, stuck);
+        !pinned) {
+        if (stuck) made.mapping.abandon();
         return pinned.error();
+    }
     return result<detail::pool_range>(std::move(made));
 }
 
@@ -259,11 +262,14 @@ result<detail::pool_range> pinned_pool<Runtime>::make_range(std::uint64_t bytes,
 template <runtime Runtime>
 std::uint64_t pinned_pool<Runtime>::drop_idle(std::uint64_t enough) {
     std::uint64_t bytes = 0;
-    const std::vector<detail::pool_range> dropped = locked()->store.remove_idle(enough);
-    for (const detail::pool_range& each : dropped) {
+    std::vector<detail::pool_range> dropped = locked()->store.remove_idle(enough);
+    for (detail::pool_range& each : dropped) {
         bytes += each.mapping.bytes();
         const status done = detail::unpin_pieces(in_->on, each.mapping.data(), each.mapping.bytes(), each.cut);
-        if (!done) locked()->store.note(std::string("memory could not be unpinned: ") + done.error().what());
+        if (done) continue;
+        each.mapping.abandon();
+        locked()->store.note(std::string("memory could not be unpinned, and is lost to the process: ") +
+                             done.error().what());
     }
     return bytes;
 }

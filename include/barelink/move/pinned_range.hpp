@@ -84,7 +84,8 @@ template <runtime Runtime>
         memory.where.stripe_bytes = cut.piece_bytes;
         memory.where.stripe_phase = lead;
     }
-    if (auto pinned = detail::pin_pieces(on, base, bytes, cut, memory.where); !pinned) return pinned.error();
+    bool stuck = false; // the error says so; the memory is the caller's
+    if (auto pinned = detail::pin_pieces(on, base, bytes, cut, memory.where, stuck); !pinned) return pinned.error();
     return pinned_range<Runtime>(on, memory, cut);
 }
 

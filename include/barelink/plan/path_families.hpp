@@ -65,7 +65,8 @@ struct staged_path {
 struct relay_path {
     static constexpr std::string_view name = "relay_path";
     static void propose(const machine& m, const demand& wanted, route_sink& sink) {
-        if (wanted.relays.empty()) return sink.decline("no GPU may relay; allow some with request::relays");
+        if (wanted.relays.empty())
+            return sink.decline("no GPU may relay: none is listed (request::relays, --allow-relay)");
         // Where bytes may rest, or have to: the ring next to a pageable end is a NUMA node.
         struct stop {
             node_index where;

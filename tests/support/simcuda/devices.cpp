@@ -95,7 +95,7 @@ cudaError_t attribute(const process& p, int device, cudaDeviceAttr which, int& v
 void describe(const process& p, int device, cudaDeviceProp& to) {
     const barelink::node& gpu = p.gpu_node(device);
     std::memset(&to, 0, sizeof to);
-    std::snprintf(to.name, sizeof to.name, "%s", gpu.name.c_str());
+    std::snprintf(to.name, sizeof to.name, "%s (simulated)", gpu.name.c_str()); // nobody may take it for the real one
     to.totalGlobalMem = gpu.bytes;
     to.warpSize = 32;
     to.maxThreadsPerBlock = 1024;

@@ -74,7 +74,7 @@ long placement(long number, const long (&with)[6]) {
 extern "C" {
 
 /// Takes six arguments whatever the number passed, as libc does: the rest is rubbish that nobody looks at.
-[[gnu::no_sanitize("address")]] SIMCUDA_API long syscall(long number, ...) noexcept {
+[[gnu::no_sanitize_address]] SIMCUDA_API long syscall(long number, ...) noexcept {
     long with[6];
     va_list more;
     va_start(more, number);

@@ -161,13 +161,22 @@ private:
 /// touch what is captured.
 class uncaptured_scope {
 public:
-    uncaptured_scope() noexcept { (void)cudaThreadExchangeStreamCaptureMode(&mode_); }
+    uncaptured_scope() noexcept : exchanged_(exchange()) {}
     uncaptured_scope(const uncaptured_scope&) = delete;
     uncaptured_scope& operator=(const uncaptured_scope&) = delete;
-    ~uncaptured_scope() { (void)cudaThreadExchangeStreamCaptureMode(&mode_); }
+    ~uncaptured_scope() {
+        if (exchanged_ && !exchange()) (void)exchange(); // or the thread would stay as it is in here
+    }
 
 private:
+    [[nodiscard]] bool exchange() noexcept {
+        if (cudaThreadExchangeStreamCaptureMode(&mode_) == cudaSuccess) return true;
+        (void)cudaGetLastError();
+        return false;
+    }
+
     cudaStreamCaptureMode mode_ = cudaStreamCaptureModeRelaxed;
+    bool exchanged_;
 };
 
 } // namespace cuda::detail

@@ -83,8 +83,10 @@ inline result<void*> runtime::allocate_host(node_index where, std::uint64_t byte
         const std::uint64_t piece = left < options_.register_bytes ? left : options_.register_bytes;
         const cudaError_t code = cudaHostRegister(base + done, piece, cudaHostRegisterPortable);
         if (code == cudaSuccess) continue;
+        bool stuck = false;
         for (std::uint64_t back = 0; back < done; back += options_.register_bytes)
-            (void)cudaHostUnregister(base + back);
+            stuck |= cudaHostUnregister(base + back) != cudaSuccess;
+        if (stuck) mapped->abandon();
         return to_error(code, text::join({"page-locking memory of ", machine_.at(where).id().c_str()}).c_str())
             .about(machine_.at(where).id().c_str())
             .asking(bytes);

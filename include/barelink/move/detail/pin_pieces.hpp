@@ -46,10 +46,11 @@ template <class Runtime>
     return unpin_first(on, base, cut, cut.pieces(bytes));
 }
 
-/// `where` is the placement of the range's first byte. Errors: the runtime's, with the piece in front.
+/// `where` is the placement of the range's first byte. `stuck` becomes true when a piece could not be unpinned again: the
+/// driver still holds it. Errors: the runtime's, with the piece in front.
 template <class Runtime>
 [[nodiscard]] status pin_pieces(Runtime& on, void* base, std::uint64_t bytes, const pin_cut& cut,
-                                const placement& where) {
+                                const placement& where, bool& stuck) {
     const std::uint64_t count = cut.pieces(bytes);
     for (std::uint64_t i = 0; i < count; ++i) {
         const std::uint64_t begin = cut.begin(i), size = cut.end(i, bytes) - begin;
@@ -57,11 +58,12 @@ template <class Runtime>
         if (where.stripe_bytes > 0) here.stripe_phase += begin;
         const status pinned = on.pin(static_cast<char*>(base) + begin, size, here);
         if (pinned) continue;
-        (void)unpin_first(on, base, cut, i);
+        stuck = !unpin_first(on, base, cut, i);
         const error why = pinned.error();
         return error(why.code(), text::join({"piece ", std::to_string(i + 1).c_str(), " of ",
                                              std::to_string(count).c_str(), ", ", std::to_string(size).c_str(), " of ",
-                                             std::to_string(bytes).c_str(), " bytes, cannot be pinned: ", why.what()}))
+                                             std::to_string(bytes).c_str(), " bytes, cannot be pinned",
+                                             stuck ? " and those before it not unpinned: " : ": ", why.what()}))
             .about(why.object())
             .on_device(why.device())
             .asking(size)
