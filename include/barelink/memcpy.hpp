@@ -1,32 +1,16 @@
 // Drop-in copies: CUDA's signatures and error codes, Barelink's plans. Replacing a call is a change of one word.
 #pragma once
 
-#include <barelink/move/detail/drop_in.hpp>
+#include <barelink/move/detail/drop_in_batch.hpp>
+#include <barelink/move/memcpy_options.hpp>
 
 BARELINK_BEGIN_NAMESPACE
-
-/// What the drop-in functions may use. They share one set of movers, made by the first call that plans and kept until the
-/// process ends: the library's one piece of global state.
-struct memcpy_options {
-    /// GPUs whose memory and links may carry other GPUs' bytes. None by default; see `request::relays`.
-    gpu_set relays = gpu_set::none();
-    /// Scratch memory that one route may take on one relay, bytes.
-    std::uint64_t scratch_bytes = 64 * MiB;
-    /// Threads that copy pageable memory, on each NUMA node; 0: what the machine's costs say (8).
-    unsigned host_threads = 0;
-    /// Copies of pageable memory below this are left to CUDA. Project choice: sixteen times the size from which the driver
-    /// pipelines them, so that a wake-up of the threads is lost in the noise.
-    std::uint64_t pageable_from_bytes = 4 * MiB;
-    /// All other copies below this are left to CUDA: one command is the best plan there is (see `crossover_bytes`).
-    std::uint64_t plan_from_bytes = 256 * KiB;
-};
 
 /// Sets the options, and the machine to plan on (such as `live_machine()`, or a machine file of this machine). Without it the
 /// first call that plans reads the machine with `cuda::discover`. cudaErrorInvalidValue once anything was planned. Threads:
 /// any one, before the others copy.
 inline cudaError_t memcpy_configure(const memcpy_options& options) noexcept {
-    return detail::drop_in::get().configure({options.relays, options.scratch_bytes, options.host_threads,
-                                             options.pageable_from_bytes, options.plan_from_bytes});
+    return detail::drop_in::get().configure(options);
 }
 inline cudaError_t memcpy_configure(const memcpy_options& options, machine planned_on) {
     const cudaError_t set = memcpy_configure(options);
@@ -63,21 +47,22 @@ inline cudaError_t memcpy_batch_async(void* const* dsts, const void* const* srcs
                                       std::size_t count, cudaMemcpyAttributes* attributes,
                                       std::size_t* attribute_indices, std::size_t attribute_count,
                                       cudaStream_t stream) {
-    return detail::drop_in::get().copy_batch({dsts, srcs, sizes, count, attributes, attribute_indices, attribute_count},
-                                             stream, nullptr);
+    return detail::copy_batch(detail::drop_in::get(),
+                              {dsts, srcs, sizes, count, attributes, attribute_indices, attribute_count}, stream,
+                              nullptr);
 }
 #else
 inline cudaError_t memcpy_batch_async(void** dsts, void** srcs, std::size_t* sizes, std::size_t count,
                                       cudaMemcpyAttributes* attributes, std::size_t* attribute_indices,
                                       std::size_t attribute_count, std::size_t* fail_index, cudaStream_t stream) {
-    return detail::drop_in::get().copy_batch({dsts, srcs, sizes, count, attributes, attribute_indices, attribute_count},
-                                             stream, fail_index);
+    return detail::copy_batch(detail::drop_in::get(),
+                              {dsts, srcs, sizes, count, attributes, attribute_indices, attribute_count}, stream,
+                              fail_index);
 }
 #endif
 #endif
 
 /// What the drop-in functions did, over all threads.
-using memcpy_counters = detail::drop_in_counters;
 [[nodiscard]] inline memcpy_counters memcpy_counted() noexcept {
     return detail::drop_in::get().counted();
 }

@@ -106,6 +106,15 @@ TEST_CASE("Contexts are created on the GPUs of a copy and of its relays, and on 
     }
 }
 
+TEST_CASE("A thread without a current GPU asks and page-locks on the GPU that was named as home") {
+    cuda_box::server box("hgx-h100-8", {.home = gpu_id{3}});
+    const cuda_box::buffer pinned(box.on, places::host(0), 1 * MiB);
+    CHECK(box.on.classify(pinned.data(), 4096).value().kind == memory_kind::pinned);
+    std::vector<char> other(8192);
+    CHECK(box.on.classify(other.data(), other.size()).value().kind == memory_kind::pageable);
+    for (int device = 0; device < 8; ++device) CHECK(simcuda::has_context(device) == (device == 3));
+}
+
 TEST_CASE("Host memory of both sockets reaches one GPU at 95 % of the bound through the CUDA code") {
     cuda_box::server box("hgx-h100-8", {}, {.timing_only = false});
     mover<cuda::runtime> moves(box.on, {.relays = gpu_set::all()});

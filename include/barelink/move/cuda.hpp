@@ -35,6 +35,9 @@ struct options {
     unsigned host_threads = 0;
     /// Crews to share with other runtimes, borrowed; nullptr: crews of its own.
     host_crews* crews = nullptr;
+    /// The GPU whose context serves calls that belong to no GPU (page-locking, asking about addresses) in threads that have no
+    /// current one. -1: the first GPU that is used; before that, the thread's current GPU, as CUDA itself does.
+    gpu_id home{-1};
     /// Ranges above this are page-locked in pieces: one registration of 512 GiB fails on current drivers, and one piece of
     /// 1 GiB stalls other processes for at most two seconds (published).
     std::uint64_t register_bytes = 1 * GiB;

@@ -64,7 +64,7 @@ private:
     [[nodiscard]] bool stays_quiet(std::uint32_t seen) const noexcept;
 
     detail::cpu_mask cpus_;
-    pthread_t helpers_[most_threads];
+    pthread_t helpers_[most_threads]{};
     unsigned helper_count_ = 0;
     bool started_ = false;
     std::atomic<unsigned> threads_{1};

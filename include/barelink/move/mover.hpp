@@ -2,13 +2,13 @@
 #pragma once
 
 #include <cstdint>
-#include <deque>
 #include <span>
 #include <string>
 #include <utility>
 
 #include <barelink/move/detail/lane_pool.hpp>
 #include <barelink/move/detail/peer_paths.hpp>
+#include <barelink/move/detail/relay_roll.hpp>
 #include <barelink/move/detail/submission.hpp>
 #include <barelink/move/ticket.hpp>
 #include <barelink/plan/plan_cache.hpp>
@@ -118,8 +118,7 @@ public:
     void forget_plans() noexcept {
         cache_.clear();
         peers_.try_again();
-        relays_ = options_.relays;
-        full_relays_seen_ = full_relays_.size();
+        relays_.try_again();
     }
 
 private:
@@ -187,7 +186,10 @@ private:
 
     /// A relay without room for the smallest ring is left out from now on: nothing was enqueued, and the copy goes on by the
     /// plan without it. False when the error is another one.
-    [[nodiscard]] bool leave_out_full_relay(const error& failure, std::uint64_t bytes);
+    [[nodiscard]] bool leave_out_full_relay(const error& failure, std::uint64_t bytes) {
+        if (without_room_ == no_node) return false;
+        return relays_.leave_out(runtime_.topology().at(std::exchange(without_room_, no_node)), failure, bytes);
+    }
 
     [[nodiscard]] result<ticket> run(const plan& p, const region& dst, const region& src, stream_type stream,
                                      std::uint64_t capture);
@@ -196,14 +198,8 @@ private:
 
     Runtime& runtime_;
     mover_options options_;
-    gpu_set relays_; ///< of the options, those that had room so far
-    struct full_relay {
-        std::uint64_t bytes; ///< of the smallest copy that wanted it
-        std::string note;
-    };
-    std::deque<full_relay> full_relays_; ///< addresses stay: tickets refer to the notes
-    std::size_t full_relays_seen_ = 0;   ///< those before were given another chance
-    node_index without_room_ = no_node;  ///< of the last copy that failed
+    detail::relay_roll relays_;
+    node_index without_room_ = no_node; ///< of the last copy that failed
     plan_cache<Planner> cache_;
     detail::peer_paths<Runtime> peers_{runtime_};
     detail::submission<Runtime> submission_{runtime_};
@@ -219,7 +215,7 @@ request mover<Runtime, Planner>::request_for(const region& dst, const region& sr
     asked.from = endpoint_of(runtime_.topology(), src.where);
     asked.to = endpoint_of(runtime_.topology(), dst.where);
     asked.bytes = src.bytes;
-    asked.relays = relays_;
+    asked.relays = relays_.now();
     asked.stage_in_host = options_.stage_in_host;
     asked.trust_unproved = options_.trust_unproved;
     asked.scratch_bytes = options_.scratch_bytes;
@@ -230,19 +226,6 @@ request mover<Runtime, Planner>::request_for(const region& dst, const region& sr
             striped.stripe_phase % (striped.stripe_bytes * runtime_.topology().count(node_kind::memory));
     }
     return asked;
-}
-
-template <runtime Runtime, class Planner>
-bool mover<Runtime, Planner>::leave_out_full_relay(const error& failure, std::uint64_t bytes) {
-    if (without_room_ == no_node) return false;
-    const node& full = runtime_.topology().at(std::exchange(without_room_, no_node));
-    if (full.kind != node_kind::gpu || !relays_.contains(gpu_id{full.index})) return false;
-    gpu_set others;
-    for (std::int32_t i = 0; i < gpu_set::capacity; ++i)
-        if (i != full.index && relays_.contains(gpu_id{i})) others.insert(gpu_id{i});
-    relays_ = others;
-    full_relays_.push_back({bytes, full.id() + " has no room for a ring and relays nothing: " + failure.what()});
-    return true;
 }
 
 template <runtime Runtime, class Planner>
@@ -265,8 +248,7 @@ result<ticket<Runtime>> mover<Runtime, Planner>::run(const plan& p, const region
         if (!submitted) without_room_ = submission_.without_room();
     }
     if (!submitted) return submitted.error();
-    for (std::size_t i = full_relays_seen_; i < full_relays_.size(); ++i)
-        if (src.bytes >= full_relays_[i].bytes) f.path_notes.push_back(&full_relays_[i].note);
+    relays_.each_note(src.bytes, [&](const std::string& note) { f.path_notes.push_back(&note); });
     if (peers_.any_lost()) peers_.each_note(p.asked, [&](const std::string& note) { f.path_notes.push_back(&note); });
     ++counters_.copies;
     counters_.bytes += src.bytes;

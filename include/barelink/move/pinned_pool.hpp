@@ -81,7 +81,7 @@ private:
         pinned_pool_options options;
         host_layout layout;
         detail::pool_store store; ///< guarded by `book`
-        std::uint64_t page_bytes, piece_bytes;
+        std::uint64_t page_bytes = 0, piece_bytes = 0;
         std::mutex growing{}; ///< held around mapping and pinning; taken before `book`
         std::mutex book{};    ///< never held around a call of the runtime
     };

@@ -60,7 +60,8 @@ public:
             draw(plot_.panels[p], margin + static_cast<double>(column) * (panel_width + margin),
                  y + static_cast<double>(row) * (panel_height + margin));
         }
-        const double rows = static_cast<double>((plot_.panels.size() + columns_ - 1) / columns_);
+        const std::size_t full_rows = (plot_.panels.size() + columns_ - 1) / columns_;
+        const auto rows = static_cast<double>(full_rows);
         return svg_.document(width, y + rows * (panel_height + margin), plot_.title,
                              "Rates in GB/s over transfer sizes: " + plot_.subtitle + ". " + plot_.warning, svg_style);
     }

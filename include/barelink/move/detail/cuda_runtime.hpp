@@ -22,6 +22,7 @@ inline void runtime::find_devices() {
         }
         devices_[n] = device;
     }
+    home_ = device_of(machine_.gpu(options_.home));
 }
 
 inline void runtime::forget_assumed_deliveries() {

@@ -11,38 +11,10 @@
 
 #include <barelink/machine/cuda.hpp>
 #include <barelink/move/cuda.hpp>
+#include <barelink/move/memcpy_options.hpp>
 
 BARELINK_BEGIN_NAMESPACE
 namespace detail {
-
-struct drop_in_options {
-    gpu_set relays = gpu_set::none();
-    std::uint64_t scratch_bytes = 64 * MiB;
-    unsigned host_threads = 0;
-    std::uint64_t pageable_from_bytes = 4 * MiB;
-    std::uint64_t plan_from_bytes = 256 * KiB;
-};
-
-struct drop_in_counters {
-    std::uint64_t left_to_cuda = 0; ///< because CUDA does them best
-    std::uint64_t planned = 0;
-    std::uint64_t staged = 0;    ///< of the planned, those of pageable memory
-    std::uint64_t fallbacks = 0; ///< could not be planned, and went to CUDA
-};
-
-struct drop_in_batch {
-    void* const* dsts;
-    const void* const* srcs;
-    const std::size_t* sizes;
-    std::size_t count;
-#if CUDART_VERSION >= 12080
-    cudaMemcpyAttributes* attributes;
-#else
-    void* attributes;
-#endif
-    std::size_t* attribute_indices;
-    std::size_t attribute_count;
-};
 
 /// One mover, with a runtime of its own, so that movers of different threads share nothing but copying threads.
 struct drop_in_mover {
@@ -65,7 +37,7 @@ public:
         return said;
     }
 
-    cudaError_t configure(const drop_in_options& options) noexcept {
+    cudaError_t configure(const memcpy_options& options) noexcept {
         const std::lock_guard lock(shape_);
         if (planned_on_) return cudaErrorInvalidValue;
         options_ = options;
@@ -111,9 +83,7 @@ public:
         return failed.native() != 0 ? static_cast<cudaError_t>(failed.native()) : cudaErrorUnknown;
     }
 
-    [[nodiscard]] cudaError_t copy_batch(const drop_in_batch& batch, cudaStream_t stream, std::size_t* fail_index);
-
-    [[nodiscard]] drop_in_counters counted() const noexcept {
+    [[nodiscard]] memcpy_counters counted() const noexcept {
         const std::uint64_t staged = staged_.load();
         return {left_.load(), planned_.load() + staged, staged, fallbacks_.load()};
     }
@@ -211,7 +181,7 @@ private:
         return with.moves.enqueue(dst, src, in);
     }
 
-    drop_in_options options_;
+    memcpy_options options_;
     std::atomic<std::uint64_t> least_bytes_{256 * KiB};
     std::atomic<std::uint64_t> left_{0}, planned_{0}, staged_{0}, fallbacks_{0};
     std::mutex shape_, enqueuing_;
@@ -220,61 +190,6 @@ private:
     std::vector<drop_in_mover*> idle_stagers_;
     mutable host_crews crews_;
 };
-
-#if CUDART_VERSION >= 12080
-inline cudaError_t drop_in::copy_batch(const drop_in_batch& batch, cudaStream_t stream, std::size_t* fail_index) {
-    const auto give_up = [&](std::size_t at, cudaError_t code) {
-        if (fail_index) *fail_index = at;
-        return code;
-    };
-    const auto raw = [&](std::size_t first, std::size_t end, std::size_t attribute) {
-        std::size_t zero = 0;
-        leave(cudaSuccess);
-#if CUDART_VERSION >= 13000
-        return cudaMemcpyBatchAsync(batch.dsts + first, batch.srcs + first, batch.sizes + first, end - first,
-                                    batch.attributes + attribute, &zero, 1, stream);
-#else
-        std::size_t failed = 0;
-        const cudaError_t code =
-            cudaMemcpyBatchAsync(const_cast<void**>(batch.dsts) + first, const_cast<void**>(batch.srcs) + first,
-                                 const_cast<std::size_t*>(batch.sizes) + first, end - first,
-                                 batch.attributes + attribute, &zero, 1, &failed, stream);
-        if (fail_index && code != cudaSuccess) *fail_index = failed == SIZE_MAX ? failed : failed + first;
-        return code;
-#endif
-    };
-    if (fail_index) *fail_index = SIZE_MAX;
-    if (!batch.dsts || !batch.srcs || !batch.sizes || !batch.attributes || !batch.attribute_indices ||
-        batch.count == 0 || batch.attribute_count == 0 || batch.attribute_indices[0] != 0)
-        return cudaErrorInvalidValue;
-    cudaStreamCaptureStatus capture = cudaStreamCaptureStatusNone;
-    const bool legacy = stream == nullptr || stream == cudaStreamLegacy;
-    if (!legacy)
-        if (const cudaError_t code = cudaStreamIsCapturing(stream, &capture); code != cudaSuccess) return code;
-    const bool one_by_one = legacy || capture != cudaStreamCaptureStatusNone;
-
-    std::size_t first = 0, attribute = 0; // entries from `first` on wait to go to CUDA in one batch
-    for (std::size_t i = 0; i <= batch.count; ++i) {
-        const bool next_attribute =
-            attribute + 1 < batch.attribute_count && i < batch.count && batch.attribute_indices[attribute + 1] <= i;
-        const bool alone = i < batch.count && (one_by_one || batch.sizes[i] >= least_bytes());
-        if ((alone || next_attribute || i == batch.count) && first < i) {
-            if (const cudaError_t code = raw(first, i, attribute); code != cudaSuccess) return code;
-            first = i;
-        }
-        if (next_attribute) ++attribute;
-        if (!alone) continue;
-        void* const dst = batch.dsts[i];
-        const void* const src = batch.srcs[i];
-        const std::size_t bytes = batch.sizes[i];
-        const auto single = [&] { return cudaMemcpyAsync(dst, src, bytes, cudaMemcpyDefault, stream); };
-        const cudaError_t code = bytes < least_bytes() ? leave(single()) : copy(dst, src, bytes, stream, single);
-        if (code != cudaSuccess) return give_up(i, code);
-        first = i + 1;
-    }
-    return cudaSuccess;
-}
-#endif
 
 } // namespace detail
 BARELINK_END_NAMESPACE

@@ -51,7 +51,7 @@ private:
     struct lost_pair {
         gpu_id from, to;
         std::string note;
-        bool unproved; ///< nothing is known about the pair
+        bool unproved = false; ///< nothing is known about the pair
         bool over = false;
     };
 
