@@ -15,20 +15,11 @@
 #include <barelink/move/host_mapping.hpp>
 #include <barelink/move/host_threads.hpp>
 
+#include "timing.hpp"
+
 namespace {
 
 using namespace barelink;
-using clock_type = std::chrono::steady_clock;
-
-double us_since(clock_type::time_point start) {
-    return std::chrono::duration<double, std::micro>(clock_type::now() - start).count();
-}
-
-double median(std::vector<double> values) {
-    std::nth_element(values.begin(), values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2), values.end());
-    return values[values.size() / 2];
-}
-
 enum class reuse { hot, ring, fresh };
 enum class way { memcpy, stream, one_thread, all_threads };
 

@@ -17,18 +17,9 @@
 
 #include <barelink/machine/hwloc.hpp>
 
+#include "timing.hpp"
+
 namespace {
-
-using clock_type = std::chrono::steady_clock;
-
-double us_since(clock_type::time_point start) {
-    return std::chrono::duration<double, std::micro>(clock_type::now() - start).count();
-}
-
-double median(std::vector<double> values) {
-    std::nth_element(values.begin(), values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2), values.end());
-    return values[values.size() / 2];
-}
 
 /// Loads with hwloc alone; returns the microseconds of hwloc_topology_load, negative when it fails.
 double load(const char* path, double& whole_us) {

@@ -1,10 +1,8 @@
 // What submitting a copy costs over the bare CUDA call, with a CUDA library that does nothing. Prints nanoseconds a call,
 // medians of rounds in turn, and the allocations of each way after warm-up.
-#include <algorithm>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
-#include <ctime>
 #include <functional>
 #include <new>
 #include <string>
@@ -13,15 +11,11 @@
 #include <barelink/machine/builtin.hpp>
 #include <barelink/memcpy.hpp>
 
+#include "timing.hpp"
+
 namespace {
 
 std::uint64_t allocations = 0;
-
-double now_ns() {
-    timespec now{};
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return static_cast<double>(now.tv_sec) * 1e9 + static_cast<double>(now.tv_nsec);
-}
 
 struct way {
     const char* name;
@@ -30,11 +24,6 @@ struct way {
     std::vector<double> ns{};
     std::uint64_t allocated = 0;
 };
-
-double median(std::vector<double> values) {
-    std::sort(values.begin(), values.end());
-    return values[values.size() / 2];
-}
 
 } // namespace
 
@@ -97,9 +86,9 @@ int main(int argc, char** argv) {
     for (int round = -3; round < rounds; ++round)
         for (way& each : ways) {
             const std::uint64_t before = allocations;
-            const double begin_ns = now_ns();
+            const auto begin = clock_type::now();
             for (int i = 0; i < calls; ++i) all_started &= each.call();
-            const double ns = (now_ns() - begin_ns) / calls;
+            const double ns = us_since(begin) * 1e3 / calls;
             if (round < 0) continue; // warm-up
             each.allocated += allocations - before;
             each.ns.push_back(ns);

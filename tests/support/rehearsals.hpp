@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "catch.hpp"
 #include "dropping_runtime.hpp"
 #include "ordering_runtime.hpp"
 #include "simulated_box.hpp"
@@ -350,6 +351,32 @@ template <class Rehearse>
             found.where += std::to_string(number) + " " + with.dropped + "; ";
         }
     return found;
+}
+
+/// Each wait, record and synchronize of every scenario is left out in turn, once while the caller asks afterwards and once
+/// while he does not; `alone(scenario, attempt)` rehearses one copy.
+template <class Alone>
+void check_that_every_call_counts(Alone alone) {
+    std::uint64_t tried = 0;
+    for (const transfer_scenario& s : transfer_scenarios) {
+        const spare expected = spare_calls(s, barelink::builtin::find(s.machine).value());
+        const auto both = [&](forgotten what) {
+            return unnoticed([&](std::uint64_t number) {
+                rehearsal with = alone(s, {what, number, false});
+                return with.noticed() ? with : alone(s, {what, number, true});
+            });
+        };
+        const count waits = both(forgotten::wait), records = both(forgotten::record);
+        const count synchronizes = both(forgotten::synchronize);
+        INFO(s.name << ": waits " << waits.where << " records " << records.where << " synchronizes "
+                    << synchronizes.where);
+        if (expected.waits == 0) CHECK(waits.unnoticed == 0);
+        CHECK(waits.unnoticed <= expected.waits);
+        CHECK(records.unnoticed == expected.records);
+        CHECK(synchronizes.unnoticed == 0);
+        tried += waits.tried + records.tried + synchronizes.tried;
+    }
+    CHECK(tried > 600);
 }
 
 } // namespace rehearsals

@@ -17,7 +17,7 @@ enum class gpu_form : std::uint8_t { card, module, superchip };
 struct gpu_model {
     std::uint16_t vendor;
     std::uint16_t device; ///< PCI device id
-    const char* name;     ///< as CUDA and NVML print it
+    const char* name;     ///< as CUDA prints it
     gpu_form form;
     int sm;       ///< compute capability, 90 is 9.0
     int pcie_gen; ///< of the GPU itself

@@ -107,7 +107,7 @@ public:
     }
     /// Errors of this and all below: what CUDA says, named.
     [[nodiscard]] status destroy(stream s) {
-        const detail::thread_scope scope(device_of(s));
+        const detail::thread_scope scope([&] { return device_of(s); });
         const detail::uncaptured_scope relaxed;
         return check(cudaStreamDestroy(s.handle), "destroying a stream");
     }
@@ -139,7 +139,7 @@ public:
         return check(cudaStreamWaitEvent(s.handle, e.handle, 0), "waiting for an event in a stream");
     }
     [[nodiscard]] status copy(void* to, const void* from, std::uint64_t bytes, stream s) {
-        const detail::thread_scope scope(device_of(s));
+        const detail::thread_scope scope([&] { return device_of(s); });
         return check(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDefault, s.handle), "copying");
     }
     [[nodiscard]] status host_copy(void* to, const void* from, std::uint64_t bytes, node_index near) {
@@ -180,7 +180,7 @@ public:
     }
     [[nodiscard]] result<std::uint64_t> capturing(stream s) {
         if (s.handle == nullptr || s.handle == cudaStreamLegacy) return std::uint64_t{0}; // CUDA never captures it
-        const detail::thread_scope scope(device_of(s));
+        const detail::thread_scope scope([&] { return device_of(s); });
         cudaStreamCaptureStatus how = cudaStreamCaptureStatusNone;
         unsigned long long number = 0;
         if (auto done = check(cudaStreamGetCaptureInfo(s.handle, &how, &number), "asking for a capture"); !done)

@@ -85,7 +85,7 @@ public:
     [[nodiscard]] status enqueue(const region& dst, const region& src, stream_type stream) {
         auto planned = plan_if_known(dst, src);
         if (!planned) return std::move(planned).error();
-        if (*planned && is_direct(**planned, stream)) {
+        if (*planned && is_direct(**planned, runtime_.issuer(stream))) {
             ++counters_.copies;
             ++counters_.direct;
             counters_.bytes += src.bytes;
@@ -165,10 +165,10 @@ private:
     }
 
     /// One copy engine command, or one for each piece of page-locked memory, in the user's own stream: needs no event.
-    [[nodiscard]] bool is_direct(const plan& p, stream_type stream) const {
+    [[nodiscard]] bool is_direct(const plan& p, node_index gpu) const {
         const route& only = p.routes.front();
         return p.routes.size() == 1 && only.leg_count == 1 && only.chunk_bytes == only.bytes &&
-               p.asked.stripe_bytes == 0 && issuer_of(runtime_.topology(), only.legs[0]) == runtime_.issuer(stream);
+               p.asked.stripe_bytes == 0 && issuer_of(runtime_.topology(), only.legs[0]) == gpu;
     }
     [[nodiscard]] status copy_pieces(const region& dst, const region& src, stream_type stream) {
         const placement& host = src.where.stripe_bytes > 0 ? src.where : dst.where;
@@ -194,7 +194,7 @@ private:
     [[nodiscard]] result<ticket> run(const plan& p, const region& dst, const region& src, stream_type stream,
                                      std::uint64_t capture);
     [[nodiscard]] status run_direct(const plan& p, const region& dst, const region& src, stream_type stream,
-                                    detail::flight<Runtime>& f, bool captured);
+                                    node_index gpu, detail::flight<Runtime>& f, bool captured);
 
     Runtime& runtime_;
     mover_options options_;
@@ -237,11 +237,11 @@ result<ticket<Runtime>> mover<Runtime, Planner>::run(const plan& p, const region
     detail::flight<Runtime>& f = flights_.at(slot);
     status submitted;
     without_room_ = no_node;
-    if (is_direct(p, stream)) {
-        submitted = run_direct(p, dst, src, stream, f, capture != 0);
+    const node_index gpu = runtime_.issuer(stream);
+    if (is_direct(p, gpu)) {
+        submitted = run_direct(p, dst, src, stream, gpu, f, capture != 0);
         if (submitted) ++counters_.direct;
     } else {
-        const node_index gpu = runtime_.issuer(stream);
         auto lanes = lanes_.take(stream, gpu, capture);
         if (!lanes) return std::move(lanes).error();
         submitted = submission_.run(p, dst, src, stream, gpu, **lanes, f);
@@ -259,10 +259,10 @@ result<ticket<Runtime>> mover<Runtime, Planner>::run(const plan& p, const region
 
 template <runtime Runtime, class Planner>
 status mover<Runtime, Planner>::run_direct(const plan& p, const region& dst, const region& src, stream_type stream,
-                                           detail::flight<Runtime>& f, bool captured) {
+                                           node_index gpu, detail::flight<Runtime>& f, bool captured) {
     const machine& m = runtime_.topology();
     const leg& only = p.routes.front().legs[0];
-    if (auto done = f.prepare(m, p, runtime_.issuer(stream), true); !done) return done;
+    if (auto done = f.prepare(m, p, gpu, true); !done) return done;
     if (m.at(only.from).kind == node_kind::gpu && m.at(only.to).kind == node_kind::gpu)
         if (auto opened = runtime_.open_peer(only.from, only.to); !opened) return opened;
     f.captured = captured;

@@ -13,7 +13,7 @@
 BARELINK_BEGIN_NAMESPACE
 namespace detail {
 
-/// One NVLink, one direction: as NVML and hwloc add it up, and as copies reach it. Of a model that is not in the table
+/// One NVLink, one direction: as hwloc's matrices add it up, and as copies reach it. Of a model that is not in the table
 /// by compute capability, after the models that are.
 struct nvlink_speed {
     double nominal_gb_s;

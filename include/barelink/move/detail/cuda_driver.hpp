@@ -116,11 +116,15 @@ private:
 /// about: a copy between two other GPUs would cost GPU 0 hundreds of megabytes. Costs one query of the driver.
 class thread_scope {
 public:
-    explicit thread_scope(int device) noexcept {
+    explicit thread_scope(int device) noexcept : thread_scope([device] { return device; }) {}
+    /// `device` is asked for only when it is needed: finding it may take a call.
+    template <class Device>
+    requires requires(Device ask) { static_cast<int>(ask()); }
+    explicit thread_scope(Device device) noexcept {
         const driver& d = driver::get();
         driver::context context = nullptr;
         if (!d.can_switch() || d.current(&context) != 0 || context) return;
-        context = device_scope::context_of(device);
+        context = device_scope::context_of(device());
         pushed_ = context && d.push(context) == 0;
     }
     thread_scope(const thread_scope&) = delete;

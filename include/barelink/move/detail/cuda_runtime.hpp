@@ -102,7 +102,7 @@ inline result<void*> runtime::allocate_host(node_index where, std::uint64_t byte
 }
 
 inline status runtime::release(void* at) {
-    const detail::thread_scope scope(home());
+    const detail::thread_scope scope([&] { return home(); });
     const detail::uncaptured_scope relaxed;
     detail::pinned_block* block = blocks_.find(at);
     if (!block || block->mapping.empty()) return check(cudaFree(at), "freeing GPU memory");
@@ -131,7 +131,7 @@ inline status runtime::pin(void* at, std::uint64_t bytes, const placement& where
 }
 
 inline status runtime::unpin(void* at) {
-    const detail::thread_scope scope(home());
+    const detail::thread_scope scope([&] { return home(); });
     const detail::uncaptured_scope relaxed;
     detail::pinned_block* block = blocks_.find(at);
     if (!block || block->base != reinterpret_cast<std::uintptr_t>(at) || !block->mapping.empty())
@@ -144,7 +144,7 @@ inline status runtime::unpin(void* at) {
 inline result<placement> runtime::classify(const void* at, std::uint64_t bytes) {
     placement known;
     if (blocks_.place(at, bytes, known)) return known;
-    const detail::thread_scope scope(home());
+    const detail::thread_scope scope([&] { return home(); });
     auto asked = detail::ask_cuda(at, bytes);
     if (!asked) return std::move(asked).error();
     return place(*asked, at, bytes);
