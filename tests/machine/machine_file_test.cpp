@@ -64,6 +64,16 @@ TEST_CASE("what a calibration changed survives bit by bit", "[machine][file]") {
     m.costs.submit_us = 1.0 / 3;
     m.costs.host_threads = 3;
     m.costs.source = evidence::measured;
+    m.blocks.batch_us = 1.0 / 3;
+    m.blocks.batch_block_us = 1.0 / 7;
+    m.blocks.row_us = 1.0 / 11;
+    m.blocks.kernel_us = 1.0 / 13;
+    m.blocks.kernel_block_us = 1.0 / 17;
+    m.blocks.kernel_multiprocessor_gb_s = 1.0 / 19;
+    m.blocks.kernel_link_share = 1.0 / 23;
+    m.blocks.device_gb_s = 1.0 / 31;
+    m.blocks.host_block_us = 1.0 / 29;
+    m.blocks.source = evidence::measured;
     m.nodes[0].name = "-";
     m.nodes[0].bytes = std::numeric_limits<std::uint64_t>::max();
     m.nodes[1].index = 7; // node numbers have gaps

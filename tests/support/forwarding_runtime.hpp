@@ -18,6 +18,7 @@ public:
     [[nodiscard]] auto allocate(barelink::node_index where, std::uint64_t bytes) { return on_.allocate(where, bytes); }
     [[nodiscard]] auto release(void* at) { return on_.release(at); }
     [[nodiscard]] auto classify(const void* at, std::uint64_t bytes) { return on_.classify(at, bytes); }
+    [[nodiscard]] auto extent(const void* at) { return on_.extent(at); }
     [[nodiscard]] auto make_stream(barelink::node_index gpu) { return on_.make_stream(gpu); }
     [[nodiscard]] auto destroy(stream_type s) { return on_.destroy(s); }
     [[nodiscard]] auto issuer(stream_type s) const { return on_.issuer(s); }
@@ -36,6 +37,23 @@ public:
     [[nodiscard]] auto wait(stream_type s, event_type e) { return on_.wait(s, e); }
     [[nodiscard]] auto copy(void* to, const void* from, std::uint64_t bytes, stream_type s) {
         return on_.copy(to, from, bytes, s);
+    }
+    [[nodiscard]] auto copy_2d(void* to, std::uint64_t to_pitch, const void* from, std::uint64_t from_pitch,
+                               std::uint64_t row_bytes, std::uint64_t rows, stream_type s) {
+        return on_.copy_2d(to, to_pitch, from, from_pitch, row_bytes, rows, s);
+    }
+    [[nodiscard]] auto copy_many(const barelink::block* list, std::size_t count, stream_type s) {
+        return on_.copy_many(list, count, s);
+    }
+    [[nodiscard]] bool can_copy_many(stream_type s) const { return on_.can_copy_many(s); }
+    [[nodiscard]] bool has_block_kernel() const {
+        if constexpr (barelink::has_block_kernels<Inner>) return on_.has_block_kernel();
+        return false;
+    }
+    [[nodiscard]] barelink::status copy_blocks(const barelink::block* list, std::size_t count, int multiprocessors,
+                                               stream_type s) {
+        if constexpr (barelink::has_block_kernels<Inner>) return on_.copy_blocks(list, count, multiprocessors, s);
+        return barelink::error(barelink::errc::unsupported, "this runtime has no copy kernel");
     }
     [[nodiscard]] auto host_copy(void* to, const void* from, std::uint64_t bytes, barelink::node_index near) {
         return on_.host_copy(to, from, bytes, near);

@@ -51,6 +51,16 @@ public:
         where.stripe_phase = bits & ((std::uintptr_t{1} << 40) - 1);
         return where;
     }
+    [[nodiscard]] barelink::result<barelink::memory_extent> extent(const void* at) {
+        constexpr std::uintptr_t terabyte = std::uintptr_t{1} << 40;
+        barelink::memory_extent found;
+        found.base = reinterpret_cast<std::uintptr_t>(at) & ~(terabyte - 1);
+        const auto where = classify(reinterpret_cast<const void*>(found.base), 1);
+        if (!where) return where.error();
+        found.where = *where;
+        found.bytes = where->kind == barelink::memory_kind::pageable ? 0 : terabyte;
+        return found;
+    }
     [[nodiscard]] barelink::result<stream_type> make_stream(barelink::node_index) { return stream_type{++streams_}; }
     [[nodiscard]] barelink::status destroy(stream_type) { return {}; }
     [[nodiscard]] barelink::node_index issuer(stream_type) const { return machine_.gpu(barelink::gpu_id{0}); }
@@ -62,6 +72,16 @@ public:
         ++copies_;
         return {};
     }
+    [[nodiscard]] barelink::status copy_2d(void*, std::uint64_t, const void*, std::uint64_t, std::uint64_t,
+                                           std::uint64_t, stream_type) {
+        ++copies_;
+        return {};
+    }
+    [[nodiscard]] barelink::status copy_many(const barelink::block*, std::size_t, stream_type) {
+        ++copies_;
+        return {};
+    }
+    [[nodiscard]] bool can_copy_many(stream_type) const { return true; }
     [[nodiscard]] barelink::status host_copy(void*, const void*, std::uint64_t, barelink::node_index) {
         ++copies_;
         return {};

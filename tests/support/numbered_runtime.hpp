@@ -41,6 +41,18 @@ public:
     [[nodiscard]] auto copy(void* to, const void* from, std::uint64_t bytes, stream_type s) {
         return base::copy(to, from, bytes, s.inner);
     }
+    [[nodiscard]] auto copy_2d(void* to, std::uint64_t to_pitch, const void* from, std::uint64_t from_pitch,
+                               std::uint64_t row_bytes, std::uint64_t rows, stream_type s) {
+        return base::copy_2d(to, to_pitch, from, from_pitch, row_bytes, rows, s.inner);
+    }
+    [[nodiscard]] auto copy_many(const barelink::block* list, std::size_t count, stream_type s) {
+        return base::copy_many(list, count, s.inner);
+    }
+    [[nodiscard]] bool can_copy_many(stream_type s) const { return base::can_copy_many(s.inner); }
+    [[nodiscard]] barelink::status copy_blocks(const barelink::block* list, std::size_t count, int multiprocessors,
+                                               stream_type s) {
+        return base::copy_blocks(list, count, multiprocessors, s.inner);
+    }
     [[nodiscard]] auto is_done(event_type e) { return base::is_done(e.inner); }
     [[nodiscard]] auto synchronize(event_type e) { return base::synchronize(e.inner); }
     [[nodiscard]] auto elapsed_us(event_type from, event_type to) { return base::elapsed_us(from.inner, to.inner); }

@@ -88,6 +88,28 @@ public:
         in_stream(s, {{from, bytes, false}, {to, bytes, true}});
         return base::copy(to, from, bytes, s);
     }
+    [[nodiscard]] barelink::status copy_2d(void* to, std::uint64_t to_pitch, const void* from, std::uint64_t from_pitch,
+                                           std::uint64_t row_bytes, std::uint64_t rows, stream_type s) {
+        std::vector<range> touched;
+        for (std::uint64_t row = 0; row < rows; ++row) {
+            touched.push_back({static_cast<const char*>(from) + row * from_pitch, row_bytes, false});
+            touched.push_back({static_cast<const char*>(to) + row * to_pitch, row_bytes, true});
+        }
+        in_stream(s, touched);
+        return base::copy_2d(to, to_pitch, from, from_pitch, row_bytes, rows, s);
+    }
+    [[nodiscard]] barelink::status copy_many(const barelink::block* list, std::size_t count, stream_type s) {
+        in_stream(s, ranges_of(list, count));
+        return base::copy_many(list, count, s);
+    }
+    /// The kernel reads its list, too.
+    [[nodiscard]] barelink::status copy_blocks(const barelink::block* list, std::size_t count, int multiprocessors,
+                                               stream_type s) {
+        auto touched = ranges_of(list, count);
+        touched.push_back({list, count * sizeof *list, false});
+        in_stream(s, touched);
+        return base::copy_blocks(list, count, multiprocessors, s);
+    }
     [[nodiscard]] barelink::status host_copy(void* to, const void* from, std::uint64_t bytes,
                                              barelink::node_index near) {
         thread_reads(from, bytes);
@@ -134,7 +156,15 @@ private:
         if (events_.size() <= e.number) events_.resize(e.number + 1u);
         return events_[e.number];
     }
-    void in_stream(stream_type s, std::initializer_list<range> touched) {
+    [[nodiscard]] static std::vector<range> ranges_of(const barelink::block* list, std::size_t count) {
+        std::vector<range> touched;
+        for (std::size_t i = 0; i < count; ++i) {
+            touched.push_back({list[i].from, list[i].bytes, false});
+            touched.push_back({list[i].to, list[i].bytes, true});
+        }
+        return touched;
+    }
+    void in_stream(stream_type s, const std::vector<range>& touched) {
         clock& mine = of(s);
         merge(mine, host_);
         for (const range& r : touched) access(mine, s.number + 1u, r);

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include <barelink/core/result.hpp>
+#include <barelink/machine/block_costs.hpp>
 #include <barelink/machine/costs.hpp>
 #include <barelink/machine/link.hpp>
 #include <barelink/machine/node.hpp>
@@ -82,6 +83,7 @@ public:
     std::vector<peer_grant> grants;
     std::vector<machine_note> notes;
     copy_costs costs;
+    block_costs blocks;
     /// A hypervisor stands between: speeds along a path may be invented, so no reader takes a minimum there.
     bool virtualized = false;
 

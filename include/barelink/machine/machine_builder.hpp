@@ -77,6 +77,10 @@ public:
         made_.costs = costs;
         return *this;
     }
+    machine_builder& costs(const block_costs& costs) {
+        made_.blocks = costs;
+        return *this;
+    }
     machine_builder& virtualized() {
         made_.virtualized = true;
         return *this;

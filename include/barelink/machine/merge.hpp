@@ -251,6 +251,7 @@ inline machine machine_merger::rebuild() {
     made.name = live_.name;
     made.notes = std::move(live_.notes);
     made.costs = live_.costs;
+    made.blocks = live_.blocks;
     made.virtualized = live_.virtualized;
     std::vector<node_index> moved(used.size(), no_node);
     std::int32_t roots = 0, switches = 0;

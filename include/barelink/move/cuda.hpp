@@ -6,6 +6,8 @@
 
 #include <time.h>
 
+#include <barelink/move/block_kernel.hpp>
+#include <barelink/move/detail/cuda_batch.hpp>
 #include <barelink/move/detail/cuda_blocks.hpp>
 #include <barelink/move/detail/cuda_classify.hpp>
 #include <barelink/move/host_crews.hpp>
@@ -41,6 +43,9 @@ struct options {
     /// Ranges above this are page-locked in pieces: one registration of 512 GiB fails on current drivers, and one piece of
     /// 1 GiB stalls other processes for at most two seconds (published).
     std::uint64_t register_bytes = 1 * GiB;
+    /// The kernel that copies scattered blocks, from <barelink/move/kernels.cuh> in a file that nvcc compiles; nullptr: none, the
+    /// mover does without.
+    cuda::block_kernel block_kernel = nullptr;
 };
 
 /// A model of `barelink::runtime`, one CUDA call an operation. GPUs of the machine are found by their PCI address, so its
@@ -89,6 +94,9 @@ public:
     /// The same from what CUDA said already.
     [[nodiscard]] result<placement> place(const detail::address_facts& asked, const void* at,
                                           std::uint64_t bytes) const;
+    /// Memory that this runtime pinned, and what CUDA and its driver know; of pageable memory only that it is.
+    /// Errors: invalid_argument (freed), unsupported (managed).
+    [[nodiscard]] result<memory_extent> extent(const void* at);
     [[nodiscard]] status open_peer(node_index from, node_index to);
     void set_delivery(node_index from, node_index to, delivery proof) {
         machine_.set_delivery(from, to, proof != delivery::failed, proof);
@@ -142,6 +150,22 @@ public:
         const detail::thread_scope scope([&] { return device_of(s); });
         return check(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDefault, s.handle), "copying");
     }
+    [[nodiscard]] status copy_2d(void* to, std::uint64_t to_pitch, const void* from, std::uint64_t from_pitch,
+                                 std::uint64_t row_bytes, std::uint64_t rows, stream s) {
+        const detail::thread_scope scope([&] { return device_of(s); });
+        return check(cudaMemcpy2DAsync(to, to_pitch, from, from_pitch, row_bytes, rows, cudaMemcpyDefault, s.handle),
+                     "copying rows");
+    }
+    [[nodiscard]] status copy_many(const block* list, std::size_t count, stream s) {
+        const detail::thread_scope scope([&] { return device_of(s); });
+        return check(batch_.copy(list, count, s.handle), "copying a batch");
+    }
+    /// The batch copy exists since CUDA 12.8, in toolkit and driver, and not in the legacy stream.
+    [[nodiscard]] bool can_copy_many(stream s) const noexcept {
+        return s.handle != nullptr && s.handle != cudaStreamLegacy && detail::driver_copies_batches();
+    }
+    [[nodiscard]] bool has_block_kernel() const noexcept { return options_.block_kernel != nullptr; }
+    [[nodiscard]] status copy_blocks(const block* list, std::size_t count, int multiprocessors, stream s);
     [[nodiscard]] status host_copy(void* to, const void* from, std::uint64_t bytes, node_index near) {
         host_crews& crews = options_.crews ? *options_.crews : own_crews_;
         if (host_threads* crew = crews.near(machine_.at(near).numa))
@@ -150,6 +174,8 @@ public:
             barelink::detail::stream_copy(to, from, bytes);
         return {};
     }
+    /// Many blocks at once, shared out among the threads.
+    [[nodiscard]] status host_copy_many(const block* list, std::size_t count, node_index near);
     [[nodiscard]] result<bool> is_done(event e) {
         const detail::thread_scope scope(e.device);
         const detail::uncaptured_scope relaxed;
@@ -211,6 +237,7 @@ private:
     int home_ = -1;            ///< a GPU that has a context already: page-locking needs one
     host_crews own_crews_;     ///< no thread runs before the first host copy
     detail::pinned_blocks blocks_;
+    detail::batch_arrays batch_;
     std::vector<std::uint8_t> opened_; ///< of every pair of nodes
 };
 

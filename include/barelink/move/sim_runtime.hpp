@@ -17,6 +17,9 @@ struct options {
     bool timing_only = false;
     /// Keep a record of every copy; see `runtime::trace`.
     bool trace = false;
+    /// Whether there is a copy kernel, and whether there are batch copies: older programs have neither.
+    bool block_kernel = true;
+    bool batch_copies = true;
 };
 
 struct stream {
@@ -37,7 +40,8 @@ public:
     using event_type = event;
 
     explicit runtime(machine m, options chosen = {})
-        : machine_(std::move(m)), memory_(chosen.timing_only), engine_(machine_, chosen.timing_only, chosen.trace),
+        : machine_(std::move(m)), options_(chosen), memory_(chosen.timing_only),
+          engine_(machine_, chosen.timing_only, chosen.trace),
           way_of_(2 * machine_.nodes.size() * machine_.nodes.size(), detail::nothing) {}
     runtime(const runtime&) = delete; // the engine refers to the machine
     runtime& operator=(const runtime&) = delete;
@@ -86,12 +90,16 @@ public:
     [[nodiscard]] result<placement> classify(const void* at, std::uint64_t bytes) {
         if (auto called = call(); !called) return called.error();
         auto where = memory_.classify(at, bytes);
-        if (where && where->node == no_node)
-            for (std::uint32_t n = 0; n < machine_.nodes.size() && where->node == no_node; ++n)
-                if (machine_.nodes[n].kind == node_kind::memory) where->node = node_index{n};
+        if (where && where->node == no_node) where->node = first_memory();
         return where;
     }
 
+    [[nodiscard]] result<memory_extent> extent(const void* at) {
+        if (auto called = call(); !called) return called.error();
+        memory_extent found = memory_.extent(at);
+        if (found.where.node == no_node) found.where.node = first_memory();
+        return found;
+    }
     /// Errors: not_permitted for a pair whose grant is refused by a fault.
     [[nodiscard]] status open_peer(node_index from, node_index to) {
         if (auto called = call(); !called) return called;
@@ -153,40 +161,28 @@ public:
     [[nodiscard]] status copy(void* to, const void* from, std::uint64_t bytes, stream s) {
         if (auto called = call(); !called) return called;
         host_us_ += call_cost_ * machine_.costs.submit_us;
-        const auto source = memory_.classify(from, bytes), target = memory_.classify(to, bytes);
-        if (!source) return source.error();
-        if (!target) return target.error();
-        if (source->kind == memory_kind::pageable || target->kind == memory_kind::pageable)
-            return error(errc::invalid_argument, "a copy engine cannot reach pageable memory: stage it through a ring");
-        const auto way = find_way(node_at(*source), node_at(*target), issuer(s));
-        if (!way) return way.error();
-        auto op = operation_of(detail::operation::kind::copy, *way);
-        op.to = to;
-        op.from = from;
-        op.bytes = bytes;
-        op.tag = tag_;
-        op.tag.from = node_at(*source);
-        op.tag.to = node_at(*target);
-        enqueue(s, op);
+        auto op = copy_between(to, from, bytes, s);
+        if (!op) return std::move(op).error();
+        enqueue(s, *op);
         return {};
     }
+    /// One engine command. Errors: as for `copy`.
+    [[nodiscard]] status copy_2d(void* to, std::uint64_t to_pitch, const void* from, std::uint64_t from_pitch,
+                                 std::uint64_t row_bytes, std::uint64_t rows, stream s);
+    /// One submission; neighbours in the list between the same two memories are one engine command. Errors: as for `copy`.
+    [[nodiscard]] status copy_many(const block* list, std::size_t count, stream s);
+    [[nodiscard]] bool can_copy_many(stream) const noexcept { return options_.batch_copies; }
+    /// Not in timing-only mode: a kernel reads its list from memory.
+    [[nodiscard]] bool has_block_kernel() const noexcept { return options_.block_kernel && !options_.timing_only; }
+    /// The kernel shares the links of all its blocks with everything else, and moves no more than its multiprocessors do.
+    [[nodiscard]] status copy_blocks(const block* list, std::size_t count, int multiprocessors, stream s);
     /// Copies with the host's threads near `near` and returns when done.
     [[nodiscard]] status host_copy(void* to, const void* from, std::uint64_t bytes, node_index near) {
-        if (auto called = call(); !called) return called;
-        engine_.run_to(host_us_);
-        const auto source = classify(from, bytes), target = classify(to, bytes);
-        if (!source) return source.error();
-        if (!target) return target.error();
-        copy_record tag = tag_;
-        tag.from = node_at(*source);
-        tag.to = node_at(*target);
-        tag.host_copy = true;
-        if (!engine_.host_copy(host_way(tag.from, tag.to), to, from, bytes, tag))
-            return error(errc::device,
-                         text::join({"a link of ", machine_.at(near).id().c_str(), " died during a host copy"}));
-        host_us_ = engine_.now_us();
-        return {};
+        const block one{to, from, bytes};
+        return host_copy_many(&one, 1, near);
     }
+    /// Many at once, all between the two memories of the first one, as far as time goes.
+    [[nodiscard]] status host_copy_many(const block* list, std::size_t count, node_index near);
 
     /// Asking takes time, too: who asks until it is done sees it done.
     [[nodiscard]] result<bool> is_done(event e) {
@@ -295,6 +291,11 @@ private:
         if (recordings_[e.number] != detail::nothing) engine_.drop_recording(recordings_[e.number]);
         recordings_[e.number] = detail::nothing;
     }
+    [[nodiscard]] node_index first_memory() const noexcept {
+        for (std::uint32_t n = 0; n < machine_.nodes.size(); ++n)
+            if (machine_.nodes[n].kind == node_kind::memory) return node_index{n};
+        return no_node;
+    }
     /// The next copy between the two looks for its way again.
     void forget_ways(node_index from, node_index to) {
         for (std::uint32_t way = 0; way < 2; ++way)
@@ -312,10 +313,13 @@ private:
         return nodes[where.stripe_phase / where.stripe_bytes % nodes.size()];
     }
 
+    [[nodiscard]] result<detail::operation> copy_between(void* to, const void* from, std::uint64_t bytes, stream s);
     [[nodiscard]] result<std::uint32_t> find_way(node_index from, node_index to, node_index issuer);
+    [[nodiscard]] std::uint32_t kernel_way(const std::vector<std::uint32_t>& ways, int multiprocessors);
     [[nodiscard]] detail::way host_way(node_index from, node_index to) const;
 
     machine machine_;
+    options options_;
     detail::address_space memory_;
     detail::engine engine_;
     double host_us_ = 0, call_cost_ = 1;
@@ -323,10 +327,31 @@ private:
     std::vector<node_index> issuers_;
     std::vector<std::uint32_t> recordings_; ///< per event, its latest recording
     std::vector<std::uint32_t> way_of_;     ///< per pair of nodes, pushed and pulled
+    std::vector<std::uint32_t> kernel_ways_;
+    std::vector<block> scratch_; ///< rows of a strided copy
     std::vector<peer_fault> peer_faults_;
     std::uint64_t calls_ = 0, failing_call_ = ~0ull;
     copy_record tag_;
 };
+
+inline result<detail::operation> runtime::copy_between(void* to, const void* from, std::uint64_t bytes, stream s) {
+    const auto source = memory_.classify(from, bytes), target = memory_.classify(to, bytes);
+    if (!source) return source.error();
+    if (!target) return target.error();
+    if (source->kind == memory_kind::pageable || target->kind == memory_kind::pageable)
+        return error(errc::invalid_argument, "a copy engine cannot reach pageable memory: stage it through a ring");
+    const auto way = find_way(node_at(*source), node_at(*target), issuer(s));
+    if (!way) return way.error();
+    auto op = operation_of(detail::operation::kind::copy, *way);
+    op.to = to;
+    op.from = from;
+    op.bytes = bytes;
+    op.us = machine_.costs.engine_us;
+    op.tag = tag_;
+    op.tag.from = node_at(*source);
+    op.tag.to = node_at(*target);
+    return op;
+}
 
 inline result<std::uint32_t> runtime::find_way(node_index from, node_index to, node_index issuer) {
     const bool pulled = issuer == to;
@@ -341,7 +366,7 @@ inline result<std::uint32_t> runtime::find_way(node_index from, node_index to, n
             found.latency_us = path->latency_us;
         } else if (from == to && a.kind == node_kind::gpu) {
             found.engine = 2 * from.value;
-            found.most_gb_s = 1000; // within one GPU's memory: far above every link
+            found.most_gb_s = machine_.blocks.device_gb_s;
         } else if (a.kind == node_kind::gpu && b.kind == node_kind::gpu) {
             // The driver stages through host memory: both host paths are busy, at the rate of its small double buffer.
             const auto hosts = machine_.all(node_kind::memory);
@@ -386,6 +411,9 @@ inline detail::way runtime::host_way(node_index from, node_index to) const {
 
 } // namespace sim
 
+static_assert(has_block_kernels<sim::runtime>);
 static_assert(runtime<sim::runtime>, "sim::runtime must model barelink::runtime");
 
 BARELINK_END_NAMESPACE
+
+#include <barelink/move/detail/sim_blocks.hpp>

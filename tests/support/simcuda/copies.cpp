@@ -70,6 +70,16 @@ cudaError_t by_engines(process& p, sim::stream lane, void* to, const void* from,
     return cudaSuccess;
 }
 
+/// Whether one engine command can do it: two ends known, one of them on a device, each on one node.
+bool is_one_command(process& p, const void* to, const void* from, std::uint64_t to_bytes, std::uint64_t from_bytes) {
+    place target, source;
+    if (look_up(p, to, to_bytes, target) != cudaSuccess || look_up(p, from, from_bytes, source) != cudaSuccess)
+        return false;
+    return target.in && source.in && (target.device() || source.device()) &&
+           target.room(reinterpret_cast<std::uintptr_t>(to)) >= to_bytes &&
+           source.room(reinterpret_cast<std::uintptr_t>(from)) >= from_bytes;
+}
+
 /// The driver's staging buffer is near the device.
 constexpr std::uint64_t staging_bytes = 4 << 20;
 
@@ -167,6 +177,53 @@ cudaError_t submit_copy(process& p, CUstream_st& stream, void* to, const void* f
     const auto* in = static_cast<const char*>(from);
     return target.pageable() ? device_to_pageable(p, stream, out, in, bytes, source.in->device)
                              : pageable_to_device(p, stream, out, in, bytes, target.in->device);
+}
+
+cudaError_t submit_rows(process& p, CUstream_st& stream, const rows& all, cudaMemcpyKind kind) {
+    const std::uint64_t to_bytes = (all.count - 1) * all.to_pitch + all.bytes;
+    const std::uint64_t from_bytes = (all.count - 1) * all.from_pitch + all.bytes;
+    if (is_one_command(p, all.to, all.from, to_bytes, from_bytes)) {
+        place target, source;
+        (void)look_up(p, all.to, to_bytes, target);
+        (void)look_up(p, all.from, from_bytes, source);
+        if (contradicts(kind, target, source)) return cudaErrorInvalidValue;
+        return submit(p, stream, cudaGraphNodeTypeMemcpy, [=](process& q, sim::stream lane) {
+            return code_of(
+                q.server.copy_2d(all.to, all.to_pitch, all.from, all.from_pitch, all.bytes, all.count, lane));
+        });
+    }
+    // Row by row, at the price of one submission.
+    const cudaError_t first = submit_copy(p, stream, all.to, all.from, all.bytes, kind);
+    if (first != cudaSuccess) return first;
+    const uncharged free_of_cost(p);
+    for (std::uint64_t row = 1; row < all.count; ++row) {
+        const cudaError_t code =
+            submit_copy(p, stream, static_cast<char*>(all.to) + row * all.to_pitch,
+                        static_cast<const char*>(all.from) + row * all.from_pitch, all.bytes, kind);
+        if (code != cudaSuccess) return code;
+    }
+    return cudaSuccess;
+}
+
+cudaError_t submit_batch(process& p, CUstream_st& stream, const std::vector<barelink::block>& list,
+                         std::size_t& failed) {
+    bool whole = true;
+    for (const barelink::block& each : list)
+        whole = whole && is_one_command(p, each.to, each.from, each.bytes, each.bytes);
+    if (whole)
+        return submit(p, stream, cudaGraphNodeTypeMemcpy, [&](process& q, sim::stream lane) {
+            return code_of(q.server.copy_many(list.data(), list.size(), lane));
+        });
+    failed = 0;
+    const cudaError_t first = submit_copy(p, stream, list[0].to, list[0].from, list[0].bytes, cudaMemcpyDefault);
+    if (first != cudaSuccess) return first;
+    const uncharged free_of_cost(p); // one submission
+    for (std::size_t i = 1; i < list.size(); ++i) {
+        failed = i;
+        const cudaError_t code = submit_copy(p, stream, list[i].to, list[i].from, list[i].bytes, cudaMemcpyDefault);
+        if (code != cudaSuccess) return code;
+    }
+    return cudaSuccess;
 }
 
 } // namespace simcuda

@@ -45,15 +45,7 @@ cudaError_t copy_rows(process& p, CUstream_st& stream, void* to, std::size_t to_
     if (width > to_pitch || width > from_pitch) return cudaErrorInvalidPitchValue;
     if (width == 0 || height == 0) return cudaSuccess;
     if (width == to_pitch && width == from_pitch) return submit_copy(p, stream, to, from, width * height, kind);
-    const cudaError_t first = submit_copy(p, stream, to, from, width, kind);
-    if (first != cudaSuccess) return first;
-    const uncharged free_of_cost(p);
-    for (std::size_t row = 1; row < height; ++row) {
-        const cudaError_t code = submit_copy(p, stream, static_cast<char*>(to) + row * to_pitch,
-                                             static_cast<const char*>(from) + row * from_pitch, width, kind);
-        if (code != cudaSuccess) return code;
-    }
-    return cudaSuccess;
+    return submit_rows(p, stream, {to, to_pitch, from, from_pitch, width, height}, kind);
 }
 
 /// Waits for what a blocking function waits for.
@@ -110,18 +102,11 @@ cudaError_t copy_batch(process& p, void* const* to, const void* const* from, con
         if (locate(p, to[i], bytes[i], found, base) != cudaSuccess) return cudaErrorInvalidValue;
         if (locate(p, from[i], bytes[i], found, base) != cudaSuccess) return cudaErrorInvalidValue;
     }
-    failed = 0;
-    if (const cudaError_t code = submit_copy(p, *stream, to[0], from[0], bytes[0], cudaMemcpyDefault);
-        code != cudaSuccess)
-        return code;
-    const uncharged free_of_cost(p); // one submission
-    for (std::size_t i = 1; i < count; ++i) {
-        failed = i;
-        const cudaError_t code = submit_copy(p, *stream, to[i], from[i], bytes[i], cudaMemcpyDefault);
-        if (code != cudaSuccess) return code;
-    }
-    failed = ~std::size_t{0};
-    return cudaSuccess;
+    std::vector<barelink::block> list;
+    for (std::size_t i = 0; i < count; ++i) list.push_back({to[i], from[i], bytes[i]});
+    const cudaError_t code = submit_batch(p, *stream, list, failed);
+    if (code == cudaSuccess) failed = ~std::size_t{0};
+    return code;
 }
 
 } // namespace

@@ -81,7 +81,7 @@ cudaError_t submit(process& p, CUstream_st& stream, cudaGraphNodeType type, cons
 
 cudaError_t wait_for(process& p, sim::event recording) {
     const barelink::status done = p.server.synchronize(recording);
-    if (done) return cudaSuccess;
+    if (done) return p.sticky; // which a kernel may have set meanwhile
     if (done.error().code() != barelink::errc::device) return code_of(done);
     // Failed, or still to come with nothing left that could bring it about: CUDA's watchdog would end that some day.
     const auto state = p.server.is_done(recording);

@@ -191,6 +191,7 @@ inline void machine_xml_writer::write_root_infos() {
     info(machine_file_mark, std::move(head).take());
     info(name_info, std::move(word_writer().coded(m.name)).take());
     info(cost_info, cost_words(m.costs));
+    info(block_cost_info, cost_words(m.blocks));
     for (const link& each : m.links) info(link_info, link_words(each));
     for (const peer_grant& each : m.grants) info(grant_info, grant_words(each));
     for (const machine_note& each : m.notes) info(note_info, note_words(each));

@@ -205,5 +205,22 @@ private:
     return words.done() && c.host_threads >= 0;
 }
 
+/// The members of `block_costs` in their order. Files written before there were any keep the priors.
+[[nodiscard]] inline std::string cost_words(const block_costs& c) {
+    word_writer words;
+    words.number(c.batch_us).number(c.batch_block_us).number(c.row_us).number(c.kernel_us).number(c.kernel_block_us);
+    words.number(c.kernel_multiprocessor_gb_s).number(c.kernel_link_share);
+    words.number(c.device_gb_s).number(c.host_block_us);
+    return std::move(words.word(to_string(c.source))).take();
+}
+[[nodiscard]] inline bool read_costs(std::string_view written, block_costs& c) {
+    word_reader words(written);
+    for (double* each : {&c.batch_us, &c.batch_block_us, &c.row_us, &c.kernel_us, &c.kernel_block_us,
+                         &c.kernel_multiprocessor_gb_s, &c.kernel_link_share, &c.device_gb_s, &c.host_block_us})
+        *each = words.amount();
+    c.source = words.named(evidence::measured);
+    return words.done();
+}
+
 } // namespace detail
 BARELINK_END_NAMESPACE

@@ -6,7 +6,7 @@
 #include <vector>
 
 #include <barelink/move/host_mapping.hpp>
-#include <barelink/move/placement.hpp>
+#include <barelink/move/memory_extent.hpp>
 
 BARELINK_BEGIN_NAMESPACE
 namespace cuda::detail {
@@ -33,6 +33,19 @@ public:
         if (after == 0) return nullptr;
         pinned_block& before = blocks_[after - 1];
         return address - before.base < before.bytes ? &before : nullptr;
+    }
+    /// The block, or piece of a block page-locked in pieces, that an address lies in.
+    [[nodiscard]] bool extent(const void* at, memory_extent& all) noexcept {
+        const pinned_block* block = find(at);
+        if (!block) return false;
+        all = {block->base, block->bytes, block->where, 0};
+        if (block->mapping.empty() || block->where.stripe_bytes == 0) return true;
+        const std::uint64_t piece = block->where.stripe_bytes;
+        const std::uint64_t begin = (reinterpret_cast<std::uintptr_t>(at) - block->base) / piece * piece;
+        all.base += begin;
+        all.bytes = block->bytes - begin < piece ? block->bytes - begin : piece;
+        all.where.stripe_bytes = 0;
+        return true;
     }
     void erase(const pinned_block* block) noexcept { blocks_.erase(blocks_.begin() + (block - blocks_.data())); }
 

@@ -10,7 +10,7 @@
 #include <barelink/machine/cuda_error.hpp>
 #include <barelink/move/detail/cuda_driver.hpp>
 #include <barelink/move/host_mapping.hpp>
-#include <barelink/move/placement.hpp>
+#include <barelink/move/memory_extent.hpp>
 
 BARELINK_BEGIN_NAMESPACE
 namespace cuda::detail {
@@ -111,6 +111,32 @@ struct address_facts {
                      "managed memory moves by itself: prefetch it with cudaMemPrefetchAsync, or copy it with "
                      "cudaMemcpyAsync");
     }
+}
+
+/// What CUDA knows about the whole of what an address lies in. `bytes` is 0 for pageable memory, and where the driver does
+/// not say: then ranges must be asked about one by one.
+struct extent_facts {
+    address_facts facts;
+    std::uintptr_t base = 0;
+    std::uint64_t bytes = 0;
+    std::uint64_t device_offset = 0;
+};
+
+/// Errors: as for `ask_cuda`.
+[[nodiscard]] inline result<extent_facts> ask_extent(const void* at) {
+    auto facts = ask_cuda(at, 1);
+    if (!facts) return std::move(facts).error();
+    extent_facts all{*facts, 0, 0, 0};
+    if (facts->where.kind == memory_kind::pageable) return all;
+    if (!allocation_of(at, all.base, all.bytes)) all.bytes = 0;
+    if (facts->where.kind != memory_kind::pinned) return all;
+    cudaPointerAttributes asked{};
+    if (auto done = check(cudaPointerGetAttributes(&asked, at), "asking CUDA about an address"); !done)
+        return done.error();
+    if (asked.devicePointer)
+        all.device_offset =
+            reinterpret_cast<std::uintptr_t>(asked.devicePointer) - reinterpret_cast<std::uintptr_t>(at);
+    return all;
 }
 
 } // namespace cuda::detail

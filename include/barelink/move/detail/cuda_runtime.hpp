@@ -170,6 +170,66 @@ inline result<placement> runtime::place(const detail::address_facts& asked, cons
     return where;
 }
 
+inline result<memory_extent> runtime::extent(const void* at) {
+    const detail::thread_scope scope([&] { return home(); });
+    auto found = detail::ask_extent(at);
+    if (!found) return std::move(found).error();
+    memory_extent known;
+    if (blocks_.extent(at, known)) {
+        known.device_offset = found->device_offset;
+        return known;
+    }
+    memory_extent made{found->base, found->bytes, {}, found->device_offset};
+    auto where = place(found->facts, at, 1);
+    if (!where) return std::move(where).error();
+    made.where = *where;
+    return made;
+}
+
+inline status runtime::host_copy_many(const block* list, std::size_t count, node_index near) {
+    host_crews& crews = options_.crews ? *options_.crews : own_crews_;
+    host_threads* crew = crews.near(machine_.at(near).numa);
+    std::uint64_t bytes = 0;
+    for (std::size_t i = 0; i < count; ++i) bytes += list[i].bytes;
+    // Large blocks the threads share one by one, many small ones by turns of a list. Little work is not worth waking anyone.
+    constexpr std::uint64_t large_bytes = 1 * MiB, shared_from_bytes = 256 * KiB;
+    if (!crew || bytes < shared_from_bytes || bytes / count >= large_bytes) {
+        for (std::size_t i = 0; i < count; ++i)
+            if (auto done = host_copy(list[i].to, list[i].from, list[i].bytes, near); !done) return done;
+        return {};
+    }
+    struct turns {
+        const block* list;
+        std::size_t count, parts;
+    } job{list, count, bytes / (shared_from_bytes / 2)};
+    if (job.parts > count) job.parts = count;
+    crew->run(
+        [](void* context, std::uint64_t index) {
+            const turns& all = *static_cast<const turns*>(context);
+            for (std::size_t i = index * all.count / all.parts; i < (index + 1) * all.count / all.parts; ++i)
+                barelink::detail::copy_bytes(all.list[i].to, all.list[i].from, all.list[i].bytes);
+        },
+        &job, job.parts);
+    return {};
+}
+
+inline status runtime::copy_blocks(const block* list, std::size_t count, int multiprocessors, stream s) {
+    if (!options_.block_kernel)
+        return error(errc::unsupported, "this runtime was made without a copy kernel: see cuda::options::block_kernel");
+    // A kernel is launched on the thread's current GPU: it must be the stream's.
+    const detail::device_scope scope(device_of(s));
+    for (constexpr std::size_t most = 1u << 31; count > 0;) {
+        const std::size_t part = count < most ? count : most;
+        if (auto done = check(options_.block_kernel(list, static_cast<std::uint32_t>(part), multiprocessors, s.handle),
+                              "launching the copy kernel", device_of(s));
+            !done)
+            return done;
+        list += part;
+        count -= part;
+    }
+    return {};
+}
+
 inline status runtime::open_peer(node_index from, node_index to) {
     std::uint8_t& known = opened_[from.value * machine_.nodes.size() + to.value];
     if (known) return {};
@@ -192,6 +252,7 @@ inline status runtime::open_peer(node_index from, node_index to) {
 
 } // namespace cuda
 
+static_assert(has_block_kernels<cuda::runtime>);
 static_assert(runtime<cuda::runtime>, "cuda::runtime must model barelink::runtime");
 
 BARELINK_END_NAMESPACE

@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include <barelink/move/detail/cuda_batch.hpp>
 #include <barelink/move/detail/drop_in.hpp>
 
 #if CUDART_VERSION >= 12080
@@ -29,20 +30,12 @@ struct drop_in_batch {
         return code;
     };
     const auto raw = [&](std::size_t first, std::size_t end, std::size_t attribute) {
-        std::size_t zero = 0;
+        std::size_t failed = SIZE_MAX;
         state.leave(cudaSuccess);
-#if CUDART_VERSION >= 13000
-        return cudaMemcpyBatchAsync(batch.dsts + first, batch.srcs + first, batch.sizes + first, end - first,
-                                    batch.attributes + attribute, &zero, 1, stream);
-#else
-        std::size_t failed = 0;
-        const cudaError_t code =
-            cudaMemcpyBatchAsync(const_cast<void**>(batch.dsts) + first, const_cast<void**>(batch.srcs) + first,
-                                 const_cast<std::size_t*>(batch.sizes) + first, end - first,
-                                 batch.attributes + attribute, &zero, 1, &failed, stream);
+        const cudaError_t code = cuda::detail::copy_batch(batch.dsts + first, batch.srcs + first, batch.sizes + first,
+                                                          end - first, batch.attributes + attribute, stream, &failed);
         if (fail_index && code != cudaSuccess) *fail_index = failed == SIZE_MAX ? failed : failed + first;
         return code;
-#endif
     };
     if (fail_index) *fail_index = SIZE_MAX;
     if (!batch.dsts || !batch.srcs || !batch.sizes || !batch.attributes || !batch.attribute_indices ||

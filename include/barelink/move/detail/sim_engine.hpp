@@ -9,6 +9,7 @@
 #include <vector>
 
 #include <barelink/move/detail/sim_flows.hpp>
+#include <barelink/move/detail/sim_lists.hpp>
 #include <barelink/move/sim_faults.hpp>
 #include <barelink/plan/detail/rates.hpp>
 #include <barelink/plan/engines.hpp>
@@ -25,6 +26,7 @@ public:
           engine_busy_(engine_count(m), nothing), engine_queue_(engine_count(m)) {}
 
     std::deque<way> ways; ///< grows while flows point into it
+    list_store lists;
 
     [[nodiscard]] double now_us() const noexcept { return now_us_; }
     [[nodiscard]] const copy_trace& trace() const noexcept { return trace_; }
@@ -75,12 +77,18 @@ public:
             if (!step(never)) return false;
         return true;
     }
-    /// A copy by the host's threads, here and now: returns when it ends. It shares links with everything in flight. False
-    /// when a dead link lets it never end.
-    [[nodiscard]] bool host_copy(const way& by, void* to, const void* from, std::uint64_t bytes,
-                                 const copy_record& tag) {
+    /// Copies by the host's threads, here and now: returns when they end. They share links with everything in flight. False
+    /// when a dead link lets them never end.
+    [[nodiscard]] bool host_copy(const way& by, const block* list, std::size_t count, const copy_record& tag) {
         host_flow_done_ = false;
-        note_races(to, from, bytes, nothing);
+        footprint touched;
+        std::uint64_t bytes = 0;
+        for (std::size_t i = 0; i < count; ++i) {
+            touched.reads.add(list[i].from, list[i].bytes);
+            touched.writes.add(list[i].to, list[i].bytes);
+            bytes += list[i].bytes;
+        }
+        (void)note_races(touched);
         copy_record ran = tag;
         ran.start_us = now_us_;
         flows_.add(nothing, bytes, by);
@@ -88,7 +96,7 @@ public:
         }
         flows_.remove_host_flows();
         if (!host_flow_done_) return false;
-        if (!timing_only_) std::memcpy(to, from, bytes);
+        for (std::size_t i = 0; i < count && !timing_only_; ++i) std::memcpy(list[i].to, list[i].from, list[i].bytes);
         ran.end_us = now_us_;
         ran.bytes = bytes;
         if (tracing_) trace_.push_back(ran);
@@ -179,6 +187,7 @@ private:
             operation& op = s.front();
             if (op.submit_us > now_us_) return schedule(op.submit_us, timed::progress, index);
             if (s.failed && op.what != operation::kind::record && op.what != operation::kind::wait) {
+                if (op.list != nothing) lists.drop(op.list);
                 s.pop();
                 continue;
             }
@@ -200,6 +209,10 @@ private:
                 s.running = true;
                 s.started_us = now_us_;
                 return schedule(now_us_ + op.us, timed::finish, index);
+            case operation::kind::blocks:
+                s.running = true;
+                op.list = lists.add(static_cast<const block*>(op.from), op.count);
+                return start(index);
             case operation::kind::copy: {
                 s.running = true;
                 const std::uint32_t by = ways[op.target].engine;
@@ -227,6 +240,11 @@ private:
 
     void occupy(std::uint32_t number, std::uint32_t stream) {
         engine_busy_[number] = stream;
+        start(stream);
+    }
+
+    /// A copy that has its engine, or a kernel that needs none.
+    void start(std::uint32_t stream) {
         stream_state& s = streams_[stream];
         operation& op = s.front();
         s.started_us = now_us_;
@@ -235,11 +253,24 @@ private:
         for (const std::uint32_t slot : by.slots) dead |= flows_.capacity(slot) <= 0;
         if (dead) {
             s.failed = true;
-            release_engine(number);
+            release_engine(by.engine);
             return schedule(now_us_, timed::finish, stream);
         }
-        op.poisoned = note_races(op.to, op.from, op.bytes, stream);
-        if (!by.hangs) schedule(now_us_ + machine_.costs.engine_us, timed::begin_flow, stream);
+        footprint touched;
+        touched.stream = stream;
+        each_block(op, [&](void* to, const void* from, std::uint64_t bytes) {
+            touched.reads.add(from, bytes);
+            touched.writes.add(to, bytes);
+        });
+        op.poisoned = note_races(touched);
+        in_progress_.push_back(std::move(touched));
+        if (!by.hangs) schedule(now_us_ + op.us, timed::begin_flow, stream);
+    }
+
+    template <class Touch>
+    void each_block(const operation& op, Touch touch) const {
+        if (op.list == nothing) return touch(op.to, op.from, op.bytes);
+        for (const block& each : lists.at(op.list)) touch(each.to, each.from, each.bytes);
     }
 
     void begin_flow(std::uint32_t stream) {
@@ -254,6 +285,7 @@ private:
             return;
         }
         deliver(streams_[ended.stream].front());
+        forget_footprint(ended.stream);
         if (tracing_) {
             copy_record ran = streams_[ended.stream].front().tag;
             ran.bytes = streams_[ended.stream].front().bytes;
@@ -267,15 +299,21 @@ private:
 
     void deliver(const operation& op) const {
         if (timing_only_) return;
-        if (op.poisoned)
-            std::memset(op.to, 0xdb, op.bytes);
-        else if (ways[op.target].zeros)
-            std::memset(op.to, 0, op.bytes);
-        else
-            std::memcpy(op.to, op.from, op.bytes);
+        each_block(op, [&](void* to, const void* from, std::uint64_t bytes) {
+            if (op.poisoned)
+                std::memset(to, 0xdb, bytes);
+            else if (ways[op.target].zeros)
+                std::memset(to, 0, bytes);
+            else
+                std::memcpy(to, from, bytes);
+        });
+    }
+    void forget_footprint(std::uint32_t stream) {
+        std::erase_if(in_progress_, [&](const footprint& f) { return f.stream == stream; });
     }
 
     void release_engine(std::uint32_t number) {
+        if (number == nothing) return; // a kernel's
         engine_busy_[number] = nothing;
         auto& queue = engine_queue_[number];
         if (queue.empty()) return;
@@ -288,6 +326,7 @@ private:
         stream_state& s = streams_[stream];
         const operation op = s.front();
         s.running = false;
+        if (op.list != nothing) lists.drop(op.list);
         s.pop();
         if (op.what == operation::kind::kernel && op.work && !timing_only_) op.work(op.to);
         progress(stream);
@@ -298,6 +337,7 @@ private:
         if (fault.gb_s > 0) return;
         for (flow dying{}; flows_.remove_one_on(fault.where.slot(), dying);) {
             streams_[dying.stream].failed = true;
+            forget_footprint(dying.stream);
             release_engine(dying.by->engine);
             schedule(now_us_, timed::finish, dying.stream);
         }
@@ -305,18 +345,11 @@ private:
 
     /// Two copies in flight whose bytes overlap, one of them writing: an event is missing somewhere. The later one
     /// delivers garbage, so that no test can pass by luck.
-    bool note_races(const void* to, const void* from, std::uint64_t bytes, std::uint32_t self) {
-        const auto overlap = [](const void* a, std::uint64_t a_bytes, const void* b, std::uint64_t b_bytes) {
-            const auto x = reinterpret_cast<std::uintptr_t>(a), y = reinterpret_cast<std::uintptr_t>(b);
-            return x < y + b_bytes && y < x + a_bytes;
-        };
+    [[nodiscard]] bool note_races(footprint& touched) {
+        touched.reads.settle();
+        touched.writes.settle();
         bool raced = false;
-        for (const std::uint32_t other : engine_busy_) {
-            if (other == nothing || other == self) continue;
-            const operation& op = streams_[other].front();
-            raced |= overlap(to, bytes, op.to, op.bytes) || overlap(to, bytes, op.from, op.bytes) ||
-                     overlap(from, bytes, op.to, op.bytes);
-        }
+        for (const footprint& other : in_progress_) raced |= other.stream != touched.stream && touched.races(other);
         races_ += raced ? 1 : 0;
         return raced;
     }
@@ -332,6 +365,7 @@ private:
     std::vector<std::uint32_t> free_recordings_;
     std::vector<std::uint32_t> engine_busy_;
     std::vector<std::vector<std::uint32_t>> engine_queue_;
+    std::vector<footprint> in_progress_; ///< of the copies that have begun and not ended
     std::vector<timed> heap_;
     std::vector<link_fault> faults_;
     copy_trace trace_;

@@ -7,7 +7,7 @@
 #include <vector>
 
 #include <barelink/core/result.hpp>
-#include <barelink/move/placement.hpp>
+#include <barelink/move/memory_extent.hpp>
 
 BARELINK_BEGIN_NAMESPACE
 namespace sim::detail {
@@ -75,6 +75,21 @@ public:
         placement where = found->where;
         where.stripe_phase += address - found->base;
         return where;
+    }
+
+    /// The allocation that an address is in; one of no bytes for addresses that were not allocated here.
+    [[nodiscard]] memory_extent extent(const void* at) const noexcept {
+        const block* found = find(reinterpret_cast<std::uintptr_t>(at));
+        if (!found) return {};
+        memory_extent all{found->base, found->bytes, found->where, 0};
+        if (all.where.kind != memory_kind::pinned || all.where.stripe_bytes == 0) return all;
+        // Page-locked in pieces: the one that the address is in.
+        const std::uint64_t offset = reinterpret_cast<std::uintptr_t>(at) - all.base;
+        const std::uint64_t within = (all.where.stripe_phase + offset) % all.where.stripe_bytes;
+        const std::uint64_t begin = within < offset ? offset - within : 0;
+        const std::uint64_t left = all.bytes - begin;
+        const std::uint64_t piece = all.where.stripe_bytes - (all.where.stripe_phase + begin) % all.where.stripe_bytes;
+        return {all.base + begin, piece < left ? piece : left, {memory_kind::pinned, all.where.node, 0, 0}, 0};
     }
 
     [[nodiscard]] std::uint64_t allocated_bytes(node_index node) const noexcept {

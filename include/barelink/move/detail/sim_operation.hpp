@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <vector>
 
+#include <barelink/move/block.hpp>
 #include <barelink/move/trace.hpp>
 #include <barelink/plan/fair_share.hpp>
 
@@ -21,19 +22,24 @@ struct way {
     bool zeros = false;
     bool refused = false;
     bool hangs = false;
+
+    friend bool operator==(const way&, const way&) = default;
 };
 
 /// One entry of a stream's queue.
 struct operation {
-    enum class kind : std::uint8_t { copy, record, wait, kernel };
+    /// `blocks` is a kernel that copies a list of blocks: no copy engine is busy with it.
+    enum class kind : std::uint8_t { copy, record, wait, kernel, blocks };
     kind what = kind::copy;
     bool poisoned = false;
     double submit_us = 0;
-    double us = 0;                  ///< kernel: how long it runs
-    std::uint32_t target = nothing; ///< copy: way; record and wait: recording
+    double us = 0;                  ///< kernel: how long it runs; copy and blocks: time besides the bytes
+    std::uint32_t target = nothing; ///< copy and blocks: way; record and wait: recording
     void* to = nullptr;
-    const void* from = nullptr;
-    std::uint64_t bytes = 0;
+    const void* from = nullptr;    ///< blocks: the list, read when the kernel starts
+    std::uint64_t bytes = 0;       ///< of all blocks
+    std::uint32_t list = nothing;  ///< copy: its blocks, where it is not one
+    std::uint64_t count = 0;       ///< blocks: of the list
     void (*work)(void*) = nullptr; ///< kernel: runs when it ends
     copy_record tag;
 };
