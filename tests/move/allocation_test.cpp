@@ -112,6 +112,31 @@ TEST_CASE("Kinds of copies and streams in turn allocate nothing either") {
     CHECK(more_news == 0);
 }
 
+TEST_CASE("Broadcasts and copies together allocate nothing after the first of a kind") {
+    null_runtime on(builtin::hgx_h100_8());
+    const machine& m = on.topology();
+    const auto stream = on.make_stream(m.gpu(gpu_id{0})).value();
+    mover<null_runtime> moves(on, {.relays = gpu_set::all()});
+    const std::uint64_t bytes = 64 * MiB;
+    const region host = moves.resolve(address_of(m, endpoint::host_all()), bytes).value();
+    std::vector<region> gpus;
+    for (int i = 0; i < 8; ++i) gpus.push_back(moves.resolve(address_of(m, places::gpu(i)), bytes).value());
+    std::vector<region> shards;
+    for (const region& each : gpus) shards.push_back(each.part(0, bytes / 8));
+    const auto list = scattered(shards, host).value();
+    const auto round = [&] {
+        return bool(moves.broadcast(gpus, host, stream)) && bool(moves.copy_together(list, stream));
+    };
+    for (int i = 0; i < 64; ++i) REQUIRE(round());
+    const std::uint64_t news = counted_news, allocations = on.allocations();
+    bool all_started = true;
+    for (int i = 0; i < 20; ++i) all_started = all_started && round();
+    const std::uint64_t more_news = counted_news - news;
+    CHECK(all_started);
+    CHECK(more_news == 0);
+    CHECK(on.allocations() == allocations);
+}
+
 TEST_CASE("The counter counts") {
     const std::uint64_t news = counted_news;
     // Called by name: compilers may leave out a new-expression whose result is not used, and clang does.

@@ -6,22 +6,15 @@
 #include <string>
 #include <utility>
 
+#include <barelink/move/detail/block_mover.hpp>
 #include <barelink/move/detail/lane_pool.hpp>
-#include <barelink/move/detail/peer_paths.hpp>
-#include <barelink/move/detail/relay_roll.hpp>
+#include <barelink/move/detail/plan_book.hpp>
 #include <barelink/move/detail/submission.hpp>
+#include <barelink/move/detail/tree_submission.hpp>
+#include <barelink/move/job.hpp>
 #include <barelink/move/ticket.hpp>
-#include <barelink/plan/plan_cache.hpp>
 
 BARELINK_BEGIN_NAMESPACE
-
-/// What a mover may use, for all its copies; see `request`.
-struct mover_options {
-    gpu_set relays = gpu_set::none();
-    bool stage_in_host = true;
-    bool trust_unproved = false;
-    std::uint64_t scratch_bytes = 64 * MiB;
-};
 
 /// What a mover did so far.
 struct mover_counters {
@@ -46,9 +39,9 @@ class mover {
 public:
     using stream_type = typename Runtime::stream_type;
     using ticket = barelink::ticket<Runtime>;
+    using job = barelink::job<Runtime>;
 
-    explicit mover(Runtime& on, mover_options options = {})
-        : runtime_(on), options_(options), relays_(options.relays), cache_(Planner(on.topology())) {}
+    explicit mover(Runtime& on, mover_options options = {}) : runtime_(on), book_(on, options), lanes_(on, options.relay_bytes) {}
     mover(const mover&) = delete;
     mover& operator=(const mover&) = delete;
 
@@ -74,7 +67,7 @@ public:
         auto capture = runtime_.capturing(stream);
         if (!capture) return std::move(capture).error();
         for (;;) {
-            auto planned = plan_for(dst, src, *capture == 0);
+            auto planned = book_.plan_for(dst, src, *capture == 0);
             if (!planned) return std::move(planned).error();
             auto started = run(**planned, dst, src, stream, *capture);
             if (started || !leave_out_full_relay(started.error(), src.bytes)) return started;
@@ -83,13 +76,13 @@ public:
 
     /// `copy` for those who need no ticket: a plan of one direct copy is that one command and nothing else.
     [[nodiscard]] status enqueue(const region& dst, const region& src, stream_type stream) {
-        auto planned = plan_if_known(dst, src);
+        auto planned = book_.plan_if_known(dst, src);
         if (!planned) return std::move(planned).error();
-        if (*planned && is_direct(**planned, runtime_.issuer(stream))) {
+        if (*planned && !jobs_.any_background() && is_direct(**planned, runtime_.issuer(stream))) {
             ++counters_.copies;
             ++counters_.direct;
             counters_.bytes += src.bytes;
-            return copy_pieces(dst, src, stream);
+            return copy_as_one(dst, src, stream);
         }
         auto started = copy(dst, src, stream);
         return started ? status() : status(std::move(started).error());
@@ -98,9 +91,11 @@ public:
     /// The plan that `copy` would run. Proves and opens the paths between GPUs that it might use. Valid until the next call
     /// of this mover that has to plan.
     [[nodiscard]] result<const plan*> plan_for(const region& dst, const region& src) {
-        return plan_for(dst, src, true);
+        return book_.plan_for(dst, src, true);
     }
-    [[nodiscard]] request request_for(const region& dst, const region& src) const noexcept;
+    [[nodiscard]] request request_for(const region& dst, const region& src) const noexcept {
+        return book_.request_for(dst, src);
+    }
 
     /// Runs a plan on two ranges of its size and kind. Stream, blocking, ownership and errors as for `copy`.
     [[nodiscard]] result<ticket> run(const plan& p, const region& dst, const region& src, stream_type stream) {
@@ -109,17 +104,100 @@ public:
         return run(p, dst, src, stream, *capture);
     }
 
+    /// Copies that are planned to run together, so that the slowest ends as early as possible: what shares links is known before.
+    /// One ticket for all; its routes are those of all plans in order. Stream, blocking, ownership and errors as for `copy`;
+    /// errors name the transfer. `scattered`, `gathered`, `scattered_columns` and `exchanged` make such lists.
+    [[nodiscard]] result<ticket> copy_together(std::span<const transfer> together, stream_type stream);
+    /// The next bytes of `src` to each destination in turn; see `scattered`.
+    [[nodiscard]] result<ticket> scatter(std::span<const region> dst, const region& src, stream_type stream) {
+        return together_if(scattered(dst, src), stream);
+    }
+    /// All sources, one after the other, into `dst`.
+    [[nodiscard]] result<ticket> gather(const region& dst, std::span<const region> src, stream_type stream) {
+        return together_if(gathered(dst, src), stream);
+    }
+    /// Every GPU to every other; see `exchanged`.
+    [[nodiscard]] result<ticket> exchange(std::span<const region> dst, std::span<const region> src,
+                                          stream_type stream) {
+        return together_if(exchanged(dst, src), stream);
+    }
+    /// The plans that `copy_together` would run, one for each. Valid until the next call of this mover that has to plan.
+    [[nodiscard]] result<std::span<const plan>> plans_for(std::span<const transfer> together) {
+        return book_.plans_for(together, true);
+    }
+
+    /// The same bytes to every destination, one on each GPU, from pinned memory or from another GPU: every host link carries its
+    /// part once, the links between GPUs the rest, in chunks. Contiguous ranges. Ticket, stream, ownership and errors as for `copy`;
+    /// its routes are the plan's trees.
+    [[nodiscard]] result<ticket> broadcast(std::span<const region> dst, const region& src, stream_type stream);
+    [[nodiscard]] result<const broadcast_plan*> plan_for(std::span<const region> dst, const region& src) {
+        return book_.plan_for(dst, src, true);
+    }
+
+    /// Scattered blocks, thousands of them, of any size: between pinned or pageable memory and GPUs, within a GPU and between GPUs,
+    /// of several allocations and registrations, all in one call. Neighbours are merged, blocks are cut where page-locked memory
+    /// is, and what goes between the same two places goes the way that costs least (`block_way`); each pair of places is a route
+    /// of the ticket. Blocks may be read more than once; which of two that write the same bytes wins is not said. Empty ones are
+    /// skipped. Stream and ownership as for `copy`, blocking too: only for pageable memory, and where `batch_options::may_block`
+    /// says so, and while eight kernels' lists are in flight. Allocates nothing once a list of its size has run.
+    /// Errors: those of `copy`, of the first bad entry, with its number; nothing is enqueued then. unsupported when the way that
+    /// the options name cannot be taken.
+    [[nodiscard]] result<ticket> copy_batch(std::span<const block> list, stream_type stream,
+                                            batch_options options = {}) {
+        return blocks_once(list, stream, options);
+    }
+    [[nodiscard]] result<ticket> copy_batch(const block_arrays& arrays, stream_type stream,
+                                            batch_options options = {}) {
+        return blocks_once(arrays, stream, options);
+    }
+    [[nodiscard]] result<ticket> copy_batch(const paged_blocks& pages, stream_type stream, batch_options options = {});
+
+    /// Checks and plans a batch without running it; `run` then does so with other lists between the same places, in streams of
+    /// any kind, without asking or planning again. Proves paths between GPUs. Errors: as for `copy_batch`.
+    [[nodiscard]] result<prepared_batch> prepare(std::span<const block> list, stream_type stream,
+                                                 batch_options options = {}) {
+        return prepare_blocks(list, stream, options);
+    }
+    [[nodiscard]] result<prepared_batch> prepare(const block_arrays& arrays, stream_type stream,
+                                                 batch_options options = {}) {
+        return prepare_blocks(arrays, stream, options);
+    }
+    [[nodiscard]] result<prepared_batch> prepare(const paged_blocks& pages, stream_type stream,
+                                                 batch_options options = {});
+    /// Runs a prepared batch with these block numbers, or with this list. Errors as for `copy_batch`; block numbers are checked
+    /// against the caches that it was prepared for. Places that it does not know yet are planned and remembered.
+    [[nodiscard]] result<ticket> run(prepared_batch& prepared, const block_numbers& to, const block_numbers& from,
+                                     stream_type stream) {
+        if (auto listed = blocks_.collect(prepared, to, from); !listed) return listed.error();
+        return run_blocks(prepared, stream);
+    }
+    [[nodiscard]] result<ticket> run(prepared_batch& prepared, std::span<const block> list, stream_type stream) {
+        if (auto listed = blocks_.collect(prepared, list); !listed) return listed.error();
+        return run_blocks(prepared, stream);
+    }
+
+    /// A copy that this thread feeds chunk by chunk from now on: adaptive, in the background, with progress, to be cancelled.
+    /// See `job` for stream, blocking and ownership. Errors: unsupported for pageable memory (pin it) and in a stream that is
+    /// captured, and those of `copy`.
+    [[nodiscard]] result<job> start(const region& dst, const region& src, stream_type stream, job_options chosen = {});
+    [[nodiscard]] result<job> start(void* dst, const void* src, std::uint64_t bytes, stream_type stream,
+                                    job_options chosen = {}) {
+        auto ends = resolve_both(dst, src, bytes);
+        if (!ends) return std::move(ends).error();
+        return start(ends->dst, ends->src, stream, chosen);
+    }
+    /// Feeds all jobs with what their routes can take. Does not block. What fails shows in the jobs.
+    void progress() { jobs_.progress(); }
+
     [[nodiscard]] Runtime& on() noexcept { return runtime_; }
     [[nodiscard]] const mover_counters& counters() const noexcept { return counters_; }
     /// Memory that it holds in rings, bytes.
-    [[nodiscard]] std::uint64_t scratch_bytes() const noexcept { return lanes_.scratch_bytes(); }
+    [[nodiscard]] std::uint64_t scratch_bytes() const noexcept { return lanes_.scratch_bytes() + blocks_.scratch_bytes(); }
+    /// The same on one node: a GPU that relays (at most `mover_options::relay_bytes`), or a NUMA node.
+    [[nodiscard]] std::uint64_t scratch_bytes(node_index node) const noexcept { return lanes_.scratch_bytes(node); }
     /// After the machine changed: plans are made anew. Relays that had no room, and pairs whose proof could not be made, are
     /// tried again.
-    void forget_plans() noexcept {
-        cache_.clear();
-        peers_.try_again();
-        relays_.try_again();
-    }
+    void forget_plans() noexcept { book_.forget(); }
 
 private:
     struct both {
@@ -134,145 +212,66 @@ private:
         return both{*to, *from};
     }
 
-    [[nodiscard]] static status check_ends(const region& dst, const region& src) {
-        if (src.bytes != dst.bytes)
-            return error(errc::invalid_argument, "source and destination differ in size").asking(src.bytes);
-        const auto a = reinterpret_cast<std::uintptr_t>(src.base), b = reinterpret_cast<std::uintptr_t>(dst.base);
-        if (a < b + dst.bytes && b < a + src.bytes && src.bytes > 0)
-            return error(errc::invalid_argument,
-                         "source and destination overlap: copy through a buffer, or in an order that is safe")
-                .asking(src.bytes);
-        return {};
-    }
-    /// nullptr when it is not planned yet.
-    [[nodiscard]] result<const plan*> plan_if_known(const region& dst, const region& src) {
-        if (auto fine = check_ends(dst, src); !fine) return fine.error();
-        return cache_.look(request_for(dst, src));
-    }
-    [[nodiscard]] result<const plan*> plan_for(const region& dst, const region& src, bool may_prove) {
-        if (auto fine = check_ends(dst, src); !fine) return fine.error();
-        const request asked = request_for(dst, src);
-        if (const plan* known = cache_.look(asked)) return known;
-        if (may_prove) {
-            peers_.make_ready(asked);
-            return cache_.find(asked);
-        }
-        // Without the proofs that it may lack the plan is good for this capture and for nothing else.
-        auto made = cache_.planner().make(asked);
-        if (!made) return std::move(made).error();
-        captured_plan_ = std::move(*made);
-        return &captured_plan_;
-    }
-
     /// One copy engine command, or one for each piece of page-locked memory, in the user's own stream: needs no event.
     [[nodiscard]] bool is_direct(const plan& p, node_index gpu) const {
         const route& only = p.routes.front();
         return p.routes.size() == 1 && only.leg_count == 1 && only.chunk_bytes == only.bytes &&
                p.asked.stripe_bytes == 0 && issuer_of(runtime_.topology(), only.legs[0]) == gpu;
     }
-    [[nodiscard]] status copy_pieces(const region& dst, const region& src, stream_type stream) {
-        const placement& host = src.where.stripe_bytes > 0 ? src.where : dst.where;
-        detail::piece_walk walk(0, host.stripe_bytes, host.stripe_phase, 1, 0);
-        for (std::uint64_t left = src.bytes; left > 0;) {
-            const detail::piece at = walk.next(left);
-            if (auto done = runtime_.copy(static_cast<char*>(dst.base) + at.offset,
-                                          static_cast<const char*>(src.base) + at.offset, at.bytes, stream);
-                !done)
-                return done;
-            left -= at.bytes;
-        }
-        return {};
+    [[nodiscard]] status copy_as_one(const region& dst, const region& src, stream_type stream) {
+        return detail::copy_rows(runtime_, detail::side_of(dst), 0, detail::side_of(src), 0, src.bytes, stream);
     }
 
-    /// A relay without room for the smallest ring is left out from now on: nothing was enqueued, and the copy goes on by the
-    /// plan without it. False when the error is another one.
+    /// A relay without room for the smallest ring is left out from now on, or of this copy when only the mover's budget is used
+    /// up: nothing was enqueued, and the copy goes on by the plan without it. False when the error is another one.
     [[nodiscard]] bool leave_out_full_relay(const error& failure, std::uint64_t bytes) {
-        if (without_room_ == no_node) return false;
-        return relays_.leave_out(runtime_.topology().at(std::exchange(without_room_, no_node)), failure, bytes);
+        const node_index full = std::exchange(without_room_, no_node);
+        if (full != no_node && book_.leave_out(full, failure, bytes, lanes_.over_budget())) return true;
+        book_.welcome_back();
+        return false;
     }
+    [[nodiscard]] result<ticket> together_if(result<std::vector<transfer>> listed, stream_type stream) {
+        if (!listed) return std::move(listed).error();
+        return copy_together(*listed, stream);
+    }
+    /// Gives `submit(GPU of the stream, lanes, flight) -> status` what it works with, and books the copy when it succeeds.
+    template <class Submit>
+    [[nodiscard]] result<ticket> launch(stream_type stream, std::uint64_t capture, std::uint64_t bytes, Submit submit);
+    void note_losses(detail::flight<Runtime>& f, const request& asked) {
+        book_.each_note(asked, [&](const std::string& note) { f.path_notes.push_back(&note); });
+        for (const std::string& note : book_.passing_notes()) f.fallbacks.push_back(note);
+        book_.welcome_back();
+    }
+    [[nodiscard]] result<ticket> book(std::uint32_t slot, std::uint64_t capture, std::uint64_t bytes);
 
     [[nodiscard]] result<ticket> run(const plan& p, const region& dst, const region& src, stream_type stream,
                                      std::uint64_t capture);
     [[nodiscard]] status run_direct(const plan& p, const region& dst, const region& src, stream_type stream,
                                     node_index gpu, detail::flight<Runtime>& f, bool captured);
 
+    template <class List>
+    [[nodiscard]] result<ticket> blocks_once(const List& list, stream_type stream, const batch_options& options);
+    template <class List>
+    [[nodiscard]] result<prepared_batch> prepare_blocks(const List& list, stream_type stream,
+                                                        const batch_options& options);
+    [[nodiscard]] status plan_blocks(prepared_batch& batch, stream_type stream, bool may_prove);
+    [[nodiscard]] result<ticket> run_blocks(prepared_batch& batch, stream_type stream);
+
     Runtime& runtime_;
-    mover_options options_;
-    detail::relay_roll relays_;
+    detail::plan_book<Runtime, Planner> book_;
     node_index without_room_ = no_node; ///< of the last copy that failed
-    plan_cache<Planner> cache_;
-    detail::peer_paths<Runtime> peers_{runtime_};
     detail::submission<Runtime> submission_{runtime_};
-    detail::lane_pool<Runtime> lanes_{runtime_};
+    detail::tree_submission<Runtime> trees_{runtime_};
+    std::vector<detail::bound_plan> bound_;
+    detail::block_mover<Runtime> blocks_{runtime_};
+    detail::lane_pool<Runtime> lanes_;
     detail::flight_log<Runtime> flights_{runtime_};
+    detail::job_board<Runtime> jobs_{runtime_, lanes_, flights_};
     mover_counters counters_;
-    plan captured_plan_;
 };
 
-template <runtime Runtime, class Planner>
-request mover<Runtime, Planner>::request_for(const region& dst, const region& src) const noexcept {
-    request asked;
-    asked.from = endpoint_of(runtime_.topology(), src.where);
-    asked.to = endpoint_of(runtime_.topology(), dst.where);
-    asked.bytes = src.bytes;
-    asked.relays = relays_.now();
-    asked.stage_in_host = options_.stage_in_host;
-    asked.trust_unproved = options_.trust_unproved;
-    asked.scratch_bytes = options_.scratch_bytes;
-    const placement& striped = src.where.kind == memory_kind::striped ? src.where : dst.where;
-    if (striped.kind == memory_kind::striped) {
-        asked.stripe_bytes = striped.stripe_bytes;
-        asked.stripe_phase =
-            striped.stripe_phase % (striped.stripe_bytes * runtime_.topology().count(node_kind::memory));
-    }
-    return asked;
-}
-
-template <runtime Runtime, class Planner>
-result<ticket<Runtime>> mover<Runtime, Planner>::run(const plan& p, const region& dst, const region& src,
-                                                     stream_type stream, std::uint64_t capture) {
-    if (p.asked.bytes != src.bytes || src.bytes != dst.bytes)
-        return error(errc::invalid_argument, "the plan is for another number of bytes").asking(src.bytes);
-    const std::uint32_t slot = flights_.take();
-    detail::flight<Runtime>& f = flights_.at(slot);
-    status submitted;
-    without_room_ = no_node;
-    const node_index gpu = runtime_.issuer(stream);
-    if (is_direct(p, gpu)) {
-        submitted = run_direct(p, dst, src, stream, gpu, f, capture != 0);
-        if (submitted) ++counters_.direct;
-    } else {
-        auto lanes = lanes_.take(stream, gpu, capture);
-        if (!lanes) return std::move(lanes).error();
-        submitted = submission_.run(p, dst, src, stream, gpu, **lanes, f);
-        if (!submitted) without_room_ = submission_.without_room();
-    }
-    if (!submitted) return submitted.error();
-    relays_.each_note(src.bytes, [&](const std::string& note) { f.path_notes.push_back(&note); });
-    if (peers_.any_lost()) peers_.each_note(p.asked, [&](const std::string& note) { f.path_notes.push_back(&note); });
-    ++counters_.copies;
-    counters_.bytes += src.bytes;
-    if (capture != 0) ++counters_.captured;
-    if (!f.fallbacks.empty() || !f.path_notes.empty()) ++counters_.fallbacks;
-    return ticket(flights_, slot, src.bytes);
-}
-
-template <runtime Runtime, class Planner>
-status mover<Runtime, Planner>::run_direct(const plan& p, const region& dst, const region& src, stream_type stream,
-                                           node_index gpu, detail::flight<Runtime>& f, bool captured) {
-    const machine& m = runtime_.topology();
-    const leg& only = p.routes.front().legs[0];
-    if (auto done = f.prepare(m, p, gpu, true); !done) return done;
-    if (m.at(only.from).kind == node_kind::gpu && m.at(only.to).kind == node_kind::gpu)
-        if (auto opened = runtime_.open_peer(only.from, only.to); !opened) return opened;
-    f.captured = captured;
-    if (captured) return copy_pieces(dst, src, stream);
-    if (auto done = runtime_.record(f.started, stream); !done) return done;
-    status moved = copy_pieces(dst, src, stream);
-    // Also when a later piece was refused: what was enqueued must have an end that can be waited for.
-    const status recorded = runtime_.record(f.finished, stream);
-    f.under_way = true;
-    return moved ? recorded : moved;
-}
-
 BARELINK_END_NAMESPACE
+
+#include <barelink/move/detail/job_start.hpp>
+#include <barelink/move/detail/mover_blocks.hpp>
+#include <barelink/move/detail/mover_runs.hpp>

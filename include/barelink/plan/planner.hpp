@@ -91,6 +91,20 @@ inline void explain_losers(const candidate_list& ways, const optimum& best, std:
     }
 }
 
+/// Transfers that run together begin with different parts of their host memory, so that they do not all read one NUMA node at
+/// a time.
+inline void take_turns(std::vector<route>& routes, std::size_t transfer) {
+    std::vector<std::size_t> starts;
+    for (std::size_t r = 0; r < routes.size(); ++r)
+        if (r == 0 || routes[r].part != routes[r - 1].part) starts.push_back(r);
+    if (starts.size() < 2) return;
+    std::vector<route> turned(routes.begin() + static_cast<std::ptrdiff_t>(starts[transfer % starts.size()]),
+                              routes.end());
+    turned.insert(turned.end(), routes.begin(),
+                  routes.begin() + static_cast<std::ptrdiff_t>(starts[transfer % starts.size()]));
+    routes = std::move(turned);
+}
+
 } // namespace detail
 
 template <class... Paths>
@@ -132,7 +146,8 @@ result<std::vector<plan>> planner<Paths...>::make(std::span<const request> asked
         if (other.found && other.gb_s > bound.gb_s) bound = other;
     }
 
-    const std::vector<detail::share> chosen = detail::planning(m, ways, demands, scratch_bytes).choose(best);
+    const std::vector<detail::share> chosen =
+        detail::planning(m, ways, demands, scratch_bytes).choose(best, asked.size() > 1);
     double total_bytes = 0;
     for (const demand& d : demands) total_bytes += static_cast<double>(d.bytes);
 
@@ -148,6 +163,7 @@ result<std::vector<plan>> planner<Paths...>::make(std::span<const request> asked
             for (std::uint32_t before = first_part[i]; before < part; ++before) offset += demands[before].bytes;
             detail::write_routes(m, ways, demands[part], part, offset, chosen, p);
         }
+        if (asked.size() > 1) detail::take_turns(p.routes, i);
         for (route& r : p.routes) r.part = demands[r.part].part;
         for (const route& r : p.routes) {
             const double us = r.overhead_us + transfer_us(static_cast<double>(r.bytes), r.gb_s);

@@ -22,6 +22,7 @@ struct flight {
     std::uint64_t number = 0;
     bool under_way = false; ///< `finished` was recorded
     bool captured = false;  ///< into a graph: its events stand for nothing outside
+    bool landed = false;    ///< seen to have ended, or failed: need not be asked again
     event_type started{}, finished{};
     /// Both of the GPU whose stream ends the route: CUDA tells no time between events of different GPUs.
     struct route_times {
@@ -33,9 +34,9 @@ struct flight {
     std::vector<std::string> fallbacks;
     std::vector<const std::string*> path_notes; ///< about paths it could not use; kept by the mover
 
-    /// `direct`: one copy in the user's own stream, which needs no event but the ticket's.
-    [[nodiscard]] status prepare(const machine& m, const plan& p, node_index gpu, bool direct) {
-        under_way = captured = false;
+    /// Starts over, without routes; `gpu`: the user's stream's.
+    [[nodiscard]] status begin(node_index gpu) {
+        under_way = landed = false;
         events_.rewind();
         for (event_type* each : {&started, &finished}) {
             auto event = events_.take(gpu);
@@ -45,24 +46,31 @@ struct flight {
         fallbacks.clear();
         path_notes.clear();
         routes.clear();
-        if (direct) {
-            routes.push_back({started, finished, p.asked.bytes, false});
-            return {};
-        }
+        return {};
+    }
+    /// Work in the user's own stream needs no events but the ticket's.
+    void add_direct(std::uint64_t bytes) { routes.push_back({started, finished, bytes, false}); }
+    [[nodiscard]] status add_routes(const machine& m, const plan& p, node_index gpu) {
         for (const route& r : p.routes) {
             const leg& last = r.legs[r.leg_count - 1u];
             const node_index ends_on = issuer_of(m, last.host_copy ? r.legs[r.leg_count - 2u] : last);
-            route_times times{started, {}, r.bytes, ends_on != gpu};
-            auto done = events_.take(ends_on);
-            if (!done) return done.error();
-            times.done = *done;
-            if (times.starts_alone) {
-                auto own = events_.take(ends_on);
-                if (!own) return own.error();
-                times.started = *own;
-            }
-            routes.push_back(times);
+            if (auto added = add_route(ends_on, r.bytes, gpu); !added) return added;
         }
+        return {};
+    }
+
+    /// A share of the bytes that ends on a stream of `ends_on`; `gpu`: the user's stream's.
+    [[nodiscard]] status add_route(node_index ends_on, std::uint64_t bytes, node_index gpu) {
+        route_times times{started, {}, bytes, ends_on != gpu};
+        auto done = events_.take(ends_on);
+        if (!done) return done.error();
+        times.done = *done;
+        if (times.starts_alone) {
+            auto own = events_.take(ends_on);
+            if (!own) return own.error();
+            times.started = *own;
+        }
+        routes.push_back(times);
         return {};
     }
 
@@ -97,6 +105,19 @@ public:
     }
     [[nodiscard]] flight<Runtime>& at(std::uint32_t slot) noexcept { return flights_[slot]; }
     [[nodiscard]] const flight<Runtime>& at(std::uint32_t slot) const noexcept { return flights_[slot]; }
+    /// Whether any of them moves bytes now: its stream has come to it, and it has not ended. Asks about one event, as long as
+    /// the answer is yes, and never again about one that has ended.
+    [[nodiscard]] bool any_moving() {
+        for (flight<Runtime>& f : flights_) {
+            if (!f.under_way || f.captured || f.landed) continue;
+            const auto done = runtime_.is_done(f.finished);
+            f.landed = !done || *done;
+            if (f.landed) continue;
+            const auto started = runtime_.is_done(f.started);
+            if (started && *started) return true;
+        }
+        return false;
+    }
     /// The latest copy that was found to have failed when its slot was used again.
     [[nodiscard]] std::uint64_t last_lost() const noexcept { return last_lost_; }
     [[nodiscard]] Runtime& on() const noexcept { return runtime_; }

@@ -20,7 +20,8 @@ public:
 
     /// The routes that finish first: the optimum's routes, or fewer of them where the rest does not pay for its start-up.
     /// Tries one route a demand, two, and so on in order of legs and rate, each set at the rates that its links divide into.
-    [[nodiscard]] std::vector<share> choose(const optimum& best) {
+    /// `batch`: the demands are those of several requests, not parts of one.
+    [[nodiscard]] std::vector<share> choose(const optimum& best, bool batch) {
         const thinning thinner(machine_, ways_, demands_);
         std::vector<share> all = support(thinner.thin(best, 0.9995));
         links_.settle(all, best);
@@ -61,6 +62,19 @@ public:
 
         const auto drop_idle = [&] { std::erase_if(chosen, [](const share& s) { return s.bytes <= 0; }); };
         drop_idle();
+        if (batch) {
+            us = solver_.solve(chosen) * crowding(chosen);
+            const auto prefer = [&](std::vector<share> calmer) {
+                if (calmer.empty() || solver_.solve(calmer) * crowding(calmer) > us) return;
+                us = solver_.solve(calmer) * crowding(calmer);
+                chosen = std::move(calmer);
+            };
+            std::vector<share> direct = shortest();
+            links_.divide_fairly(direct);
+            prefer(std::move(direct));
+            prefer(evenly());
+            drop_idle();
+        }
         order_launches(chosen);
         (void)solver_.solve(chosen);
         drop_idle();
@@ -119,6 +133,82 @@ private:
         for (std::size_t i = 1; i < chosen.size(); ++i)
             for (std::size_t j = i; j > 0 && before_at_launch(chosen[j], chosen[j - 1]); --j)
                 std::swap(chosen[j], chosen[j - 1]);
+    }
+
+    /// For many copies between GPUs that run together: each takes its direct path and, with what its links leave over, the
+    /// shortest detour. Where the program gives a few of them all of the detours, this gives every one a little, so that all
+    /// direct copies last equally long. Empty when some demand has no direct path, or there is one demand.
+    [[nodiscard]] std::vector<share> evenly() {
+        std::vector<share> direct = shortest(), even;
+        if (demands_.size() < 2) return even;
+        for (const share& s : direct) {
+            const demand& d = demands_[s.part];
+            if (s.legs != 1 || machine_.at(d.from).kind != node_kind::gpu || machine_.at(d.to).kind != node_kind::gpu)
+                return even;
+        }
+        even = direct;
+        std::vector<std::uint32_t> shortest_slots(demands_.size(), ~0u);
+        std::vector<share> detour(demands_.size());
+        for (std::uint32_t c = 0; c < ways_.routes.size(); ++c) {
+            const candidate& way = ways_.routes[c];
+            if (way.between_count != 1 || machine_.at(way.between[0]).kind == node_kind::gpu) continue;
+            if (way.slot_count >= shortest_slots[way.part]) continue;
+            shortest_slots[way.part] = way.slot_count;
+            share& s = detour[way.part];
+            s.way = c;
+            s.part = way.part;
+            s.legs = 2;
+            measure_legs(s);
+            s.gb_s = s.leg_gb_s;
+        }
+        for (const share& s : detour)
+            if (s.legs == 2) even.push_back(s);
+        links_.divide_fairly(even);
+        double least = fair_share::unlimited;
+        for (const share& s : even)
+            if (s.legs == 2 && s.gb_s < least) least = s.gb_s;
+        for (share& s : even)
+            if (s.legs == 2) s.gb_s = least * detour_share;
+        return even;
+    }
+    /// Of what fair sharing gives: host links and their engines are kept calm.
+    static constexpr double detour_share = 0.9;
+
+    /// A copy engine that serves several peers in turn waits when another GPU has taken one's link. Copies that all last
+    /// equally long take turns without meeting; others queue as inputs queue for outputs, which passes 59 % of what the links
+    /// could (Karol, Hluchyj and Morgan 1987, for random traffic). By how much longer that makes it.
+    [[nodiscard]] double crowding(std::span<const share> shares) const {
+        struct port {
+            double load = 0, shortest_us = 1e300, longest_us = 0;
+            std::uint32_t copies = 0;
+        };
+        std::vector<port> ports(2 * machine_.links.size());
+        for (const share& s : shares) {
+            const dma_path* path = s.legs == 1 ? machine_.path(demands_[s.part].from, demands_[s.part].to) : nullptr;
+            if (!path || machine_.at(path->from).kind != node_kind::gpu || machine_.at(path->to).kind != node_kind::gpu)
+                continue;
+            const auto hops = machine_.hops(*path);
+            for (const link_direction hop : {hops.front(), hops.back()}) {
+                port& p = ports[hop.slot()];
+                const double us = transfer_us(s.bytes, path->gb_s);
+                p.load += s.gb_s / machine_.gb_s(hop);
+                if (us < p.shortest_us) p.shortest_us = us;
+                if (us > p.longest_us) p.longest_us = us;
+                ++p.copies;
+            }
+        }
+        constexpr double passed_in_queues = 0.59;
+        // An engine that alternates between several nodes' bytes for its own GPU and for others may fall behind: on simulated
+        // servers by nothing to a third.
+        double worst = 1;
+        for (const share& s : shares)
+            if (s.in_turn && s.legs > 1 && demands_[s.part].part > 0 &&
+                machine_.at(ways_.routes[s.way].between[0]).kind == node_kind::gpu)
+                worst = 1.11;
+        for (const port& p : ports)
+            if (p.copies > 1 && p.shortest_us < 0.95 * p.longest_us && p.load / passed_in_queues > worst)
+                worst = p.load / passed_in_queues;
+        return worst;
     }
 
     void measure_legs(share& s) const {
