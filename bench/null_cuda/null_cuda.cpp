@@ -1,6 +1,7 @@
 // A CUDA runtime library that does nothing and answers at once: what is left is what barelink costs. Device memory is at
 // addresses from 2^44, the GPU's number in bits 40 and up; everything below is page-locked host memory.
 #include <cstdint>
+#include <cstring>
 #include <string>
 #include <vector>
 
@@ -26,11 +27,23 @@ cudaError_t make(Handle* handle) {
     return cudaSuccess;
 }
 
+/// All of a GPU's memory is one allocation.
+int pointer_attribute(void* value, int which, unsigned long long address) {
+    constexpr int range_start = 11;
+    constexpr std::uint64_t terabyte = std::uint64_t{1} << 40;
+    const std::uint64_t said = which == range_start ? address / terabyte * terabyte : terabyte;
+    std::memcpy(value, &said, sizeof said);
+    return 0;
+}
+
 } // namespace
 
 extern "C" {
 
 cudaError_t cudaMemcpyAsync(void*, const void*, size_t, cudaMemcpyKind, cudaStream_t) {
+    return cudaSuccess;
+}
+cudaError_t cudaMemcpy2DAsync(void*, size_t, const void*, size_t, size_t, size_t, cudaMemcpyKind, cudaStream_t) {
     return cudaSuccess;
 }
 cudaError_t cudaMemcpyPeerAsync(void*, int, const void*, int, size_t, cudaStream_t) {
@@ -88,9 +101,16 @@ cudaError_t cudaStreamGetCaptureInfo(cudaStream_t, cudaStreamCaptureStatus* how,
 cudaError_t cudaThreadExchangeStreamCaptureMode(cudaStreamCaptureMode*) {
     return cudaSuccess;
 }
-cudaError_t cudaGetDriverEntryPointByVersion(const char*, void** function, unsigned, unsigned long long,
+/// Set by benchmarks that want a driver which knows what allocation an address is in, before their first call.
+bool null_cuda_knows_allocations = false;
+
+cudaError_t cudaGetDriverEntryPointByVersion(const char* name, void** function, unsigned, unsigned long long,
                                              cudaDriverEntryPointQueryResult* how) {
     *function = nullptr;
+    if (null_cuda_knows_allocations && std::string(name) == "cuPointerGetAttribute") {
+        *function = reinterpret_cast<void*>(pointer_attribute);
+        return *how = cudaDriverEntryPointSuccess, cudaSuccess;
+    }
     return *how = cudaDriverEntryPointSymbolNotFound, cudaSuccess;
 }
 cudaError_t cudaDeviceEnablePeerAccess(int, unsigned) {
