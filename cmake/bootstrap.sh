@@ -47,7 +47,7 @@ install_missing() {
 toolchain() {
     local compiler=g++
     case "${CXX:-}" in *clang*) compiler=clang ;; esac
-    install_missing "$compiler" cmake ninja-build pkg-config libhwloc-dev libfmt-dev libpugixml-dev libcli11-dev nlohmann-json3-dev
+    install_missing "$compiler" cmake ninja-build pkg-config libhwloc-dev libfmt-dev libpugixml-dev libcli11-dev nlohmann-json3-dev liburing-dev
 }
 
 configure() {

@@ -20,12 +20,17 @@ barelink_component(hwloc Hwloc Hwloc::Hwloc)   # <barelink/machine/hwloc.hpp>: l
 barelink_component(nccl pugixml pugixml::pugixml) # <barelink/machine/nccl.hpp>: NCCL topology files
 barelink_component(cuda CUDAToolkit ${barelink_cudart}) # <barelink/move/cuda.hpp>, <barelink/memcpy.hpp>: copies on GPUs
 barelink_component(report fmt fmt::fmt)        # <barelink/report.hpp>: text and pictures
+barelink_component(safetensors nlohmann_json nlohmann_json::nlohmann_json) # <barelink/safetensors.hpp>: files of weights
+barelink_component(uring Liburing Liburing::Liburing) # <barelink/move/file.hpp> reads with io_uring
+if(TARGET barelink_uring)
+  target_compile_definitions(barelink_uring INTERFACE BARELINK_LIBURING=1)
+endif()
 
 if(NOT TARGET barelink::all)
   add_library(barelink_all INTERFACE)
   add_library(barelink::all ALIAS barelink_all)
   target_link_libraries(barelink_all INTERFACE barelink::barelink)
-  foreach(component IN ITEMS hwloc nccl cuda report)
+  foreach(component IN ITEMS hwloc nccl cuda report safetensors uring)
     if(TARGET barelink::${component})
       target_link_libraries(barelink_all INTERFACE barelink::${component})
     endif()

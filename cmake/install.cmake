@@ -10,5 +10,5 @@ configure_package_config_file("${CMAKE_CURRENT_LIST_DIR}/barelink-config.cmake.i
 write_basic_package_version_file("${PROJECT_BINARY_DIR}/barelink-config-version.cmake"
   VERSION "${PROJECT_VERSION}" COMPATIBILITY SameMinorVersion ARCH_INDEPENDENT)
 install(FILES "${PROJECT_BINARY_DIR}/barelink-config.cmake" "${PROJECT_BINARY_DIR}/barelink-config-version.cmake"
-  "${CMAKE_CURRENT_LIST_DIR}/components.cmake" "${CMAKE_CURRENT_LIST_DIR}/FindHwloc.cmake"
+  "${CMAKE_CURRENT_LIST_DIR}/components.cmake" "${CMAKE_CURRENT_LIST_DIR}/FindHwloc.cmake" "${CMAKE_CURRENT_LIST_DIR}/FindLiburing.cmake"
   DESTINATION "${barelink_package_dir}")
