@@ -1,6 +1,7 @@
 // The CUDA headers beside device code, compiled by nvcc.
 #include <barelink/memcpy.hpp>
 #include <barelink/move/cuda.hpp>
+#include <barelink/move/kernels.cuh>
 
 __global__ void add_one(int* at) {
     at[threadIdx.x] += 1;

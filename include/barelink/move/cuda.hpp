@@ -6,7 +6,7 @@
 
 #include <time.h>
 
-#include <barelink/move/block_kernel.hpp>
+#include <barelink/move/cuda_block_kernel.hpp>
 #include <barelink/move/detail/cuda_batch.hpp>
 #include <barelink/move/detail/cuda_blocks.hpp>
 #include <barelink/move/detail/cuda_classify.hpp>

@@ -3,6 +3,8 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
+#include <vector>
 
 #include "cuda_api.hpp"
 
@@ -41,6 +43,23 @@ SIMCUDA_API void deny_binding(bool denied = true);
 SIMCUDA_API void limit_pinned(std::uint64_t bytes);
 /// Whether cudaErrorNotReady, which is not an error, becomes the last error all the same. It does not by default.
 SIMCUDA_API void record_not_ready(bool recorded);
+
+/// One launch of a kernel.
+struct kernel_launch {
+    int device;
+    dim3 grid, block;
+};
+/// A function of the CPU that stands for a kernel. `arguments` point at copies of the launch's arguments, `argument_bytes`
+/// long each. `us` says how long the kernel runs, and is asked when it is enqueued, each time a graph is launched; `run` is
+/// called when it ends.
+struct kernel_stand_in {
+    std::vector<std::size_t> argument_bytes;
+    std::function<double(void** arguments, const kernel_launch&)> us;
+    std::function<void(void** arguments, const kernel_launch&)> run;
+};
+/// From now on, also after a reset. `kernel` is the address of its host function. Kernels without one cannot be launched:
+/// cudaErrorNoKernelImageForDevice; barelink's own has one.
+SIMCUDA_API void stand_in(const void* kernel, kernel_stand_in by);
 
 /// Calls since the last reset; those of cudaGetLastError, cudaPeekAtLastError and the names of errors are not counted.
 SIMCUDA_API std::uint64_t calls(const char* function);

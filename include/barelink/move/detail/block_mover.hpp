@@ -335,8 +335,8 @@ private:
     [[nodiscard]] status start(const prepared_batch& batch, lane_set<Runtime>& set, flight<Runtime>& f) {
         const auto all = list_.groups();
         for (std::size_t g = 0; g < all.size(); ++g) {
-            for (const stream_type each : {lanes_[g].first, lanes_[g].last})
-                if (auto done = runtime_.wait(each, set.forked); !done) return done;
+            if (auto done = runtime_.wait(lanes_[g].first, set.forked); !done) return done;
+            if (auto done = runtime_.wait(lanes_[g].last, set.forked); !done) return done;
             if (!f.captured && f.routes[g].starts_alone)
                 if (auto done = runtime_.record(f.routes[g].started, lanes_[g].last); !done) return done;
         }
