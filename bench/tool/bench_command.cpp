@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "bench_place.hpp"
 #include "bench_report.hpp"
 #include "commands.hpp"
 #include "machine_argument.hpp"
@@ -60,15 +61,7 @@ private:
         for (const std::string& each : cases)
             if (each != "none") asked.cases.push_back(each);
         if (pool) asked.pool_bytes = barelink::parse_size(pool_bytes.c_str()).value();
-        const barelink::node_index there = m.gpu(barelink::gpu_id{gpu});
-        if (there == barelink::no_node)
-            refuse(barelink::errc::not_found, fmt::format("--gpu {}: this machine has gpu:0 to gpu:{}", gpu,
-                                                          m.count(barelink::node_kind::gpu) - 1));
-        barelink::node_index host = m.memory(numa >= 0 ? barelink::numa_id{numa} : m.at(there).numa);
-        if (host == barelink::no_node && numa < 0) host = m.all(barelink::node_kind::memory).front();
-        if (host == barelink::no_node)
-            refuse(barelink::errc::not_found, fmt::format("--numa {}: this machine has no memory there", numa));
-        asked.numa = m.at(host).index;
+        asked.numa = bench_numa(m, gpu, numa);
         return asked;
     }
     /// In ascending order: those listed, or every fourth power of two and the last.
@@ -178,6 +171,9 @@ void add_bench_command(CLI::App& app) {
     CLI::App* command = app.add_subcommand("bench", "Measure this machine's GPUs: Barelink next to CUDA's own calls");
     command->require_subcommand(1);
     add_bench_copies(*command);
+    add_bench_blocks(*command);
+    add_bench_load(*command);
+    add_bench_broadcast(*command);
 }
 
 } // namespace tool

@@ -100,34 +100,29 @@ struct load_condition {
 
 [[nodiscard]] inline json load_json(const load_report& report) {
     const load_parameters& asked = report.asked;
-    json out = {
-        {"bench", "load"},
-        {"barelink", fmt::format("{}.{}.{}", BARELINK_VERSION_MAJOR, BARELINK_VERSION_MINOR, BARELINK_VERSION_PATCH)},
-        {"simulated", report.facts.simulated},
-        {"warning", report.facts.simulated ? json(simulated_warning) : json()},
-        {"date", report.facts.date},
-        {"machine", detail::facts_json(report.facts)},
-        {"parameters",
-         {{"file", asked.file},
-          {"bytes", asked.bytes},
-          {"made", asked.made},
-          {"file_system", report.file_system},
-          {"block_device", report.block_device},
-          {"gpu", asked.gpu},
-          {"numa", asked.numa},
-          {"rounds", asked.rounds},
-          {"order", "in turn, every other round backwards"},
-          {"clock", "CLOCK_MONOTONIC, from opening the file to the last byte on the GPU, memory made included"},
-          {"cold", "posix_fadvise(DONTNEED) before each sample, checked with mincore"},
-          {"chunk_bytes", asked.chunk_bytes},
-          {"ring_bytes", asked.ring_bytes},
-          {"plain_bytes", asked.plain_bytes},
-          {"workers", asked.workers},
-          {"storage_reads", asked.storage_reads},
-          {"io_uring", asked.liburing && !asked.threads_only}}},
-        {"verified", report.verified()},
-        {"ways", json::array()},
-        {"conditions", json::array()}};
+    json out = detail::json_head("load", report.facts);
+    out.update(
+        json{{"parameters",
+              {{"file", asked.file},
+               {"bytes", asked.bytes},
+               {"made", asked.made},
+               {"file_system", report.file_system},
+               {"block_device", report.block_device},
+               {"gpu", asked.gpu},
+               {"numa", asked.numa},
+               {"rounds", asked.rounds},
+               {"order", "in turn, every other round backwards"},
+               {"clock", "CLOCK_MONOTONIC, from opening the file to the last byte on the GPU, memory made included"},
+               {"cold", "posix_fadvise(DONTNEED) before each sample, checked with mincore"},
+               {"chunk_bytes", asked.chunk_bytes},
+               {"ring_bytes", asked.ring_bytes},
+               {"plain_bytes", asked.plain_bytes},
+               {"workers", asked.workers},
+               {"storage_reads", asked.storage_reads},
+               {"io_uring", asked.liburing && !asked.threads_only}}},
+             {"verified", report.verified()},
+             {"ways", json::array()},
+             {"conditions", json::array()}});
     for (const load_way& way : report.ways)
         out["ways"].push_back(
             {{"way", way.way},

@@ -150,34 +150,39 @@ namespace detail {
             {"cuda_runtime", cuda_version(facts.cuda_runtime)}};
 }
 
+/// What the JSON of every benchmark begins with.
+[[nodiscard]] inline json json_head(const char* bench, const bench_facts& facts) {
+    return {
+        {"bench", bench},
+        {"barelink", fmt::format("{}.{}.{}", BARELINK_VERSION_MAJOR, BARELINK_VERSION_MINOR, BARELINK_VERSION_PATCH)},
+        {"simulated", facts.simulated},
+        {"warning", facts.simulated ? json(simulated_warning) : json()},
+        {"date", facts.date},
+        {"machine", facts_json(facts)}};
+}
+
 } // namespace detail
 
 [[nodiscard]] inline json copies_json(const copies_report& report) {
     const copies_parameters& asked = report.asked;
-    json out = {
-        {"bench", "copies"},
-        {"barelink", fmt::format("{}.{}.{}", BARELINK_VERSION_MAJOR, BARELINK_VERSION_MINOR, BARELINK_VERSION_PATCH)},
-        {"simulated", report.facts.simulated},
-        {"warning", report.facts.simulated ? json(simulated_warning) : json()},
-        {"date", report.facts.date},
-        {"machine", detail::facts_json(report.facts)},
-        {"parameters",
-         {{"gpu", asked.gpu},
-          {"numa", asked.numa},
-          {"sizes", asked.sizes},
-          {"cases", asked.cases},
-          {"pairs", asked.pairs},
-          {"relays", asked.relays},
-          {"rounds", asked.rounds},
-          {"order", "in turn, every other round backwards"},
-          {"clock", "CLOCK_MONOTONIC, from before the first call to after the streams are synchronised"},
-          {"least_sample_us", asked.least_sample_us},
-          {"pinned_memory", "one mapping on the NUMA node, registered in one piece"},
-          {"pageable_memory", "one mapping on the NUMA node, small pages, touched before"},
-          {"pool_bytes", asked.pool_bytes}}},
-        {"verified", report.verified()},
-        {"cases", json::array()},
-        {"skipped", json::array()}};
+    json out = detail::json_head("copies", report.facts);
+    out.update(json{{"parameters",
+                     {{"gpu", asked.gpu},
+                      {"numa", asked.numa},
+                      {"sizes", asked.sizes},
+                      {"cases", asked.cases},
+                      {"pairs", asked.pairs},
+                      {"relays", asked.relays},
+                      {"rounds", asked.rounds},
+                      {"order", "in turn, every other round backwards"},
+                      {"clock", "CLOCK_MONOTONIC, from before the first call to after the streams are synchronised"},
+                      {"least_sample_us", asked.least_sample_us},
+                      {"pinned_memory", "one mapping on the NUMA node, registered in one piece"},
+                      {"pageable_memory", "one mapping on the NUMA node, small pages, touched before"},
+                      {"pool_bytes", asked.pool_bytes}}},
+                    {"verified", report.verified()},
+                    {"cases", json::array()},
+                    {"skipped", json::array()}});
     for (const case_result& each : report.cases) {
         json sizes = json::array();
         for (const size_result& size : each.sizes) {

@@ -37,10 +37,21 @@ struct copy_options {
                 "only simulated copies have a timeline and a trace: add --simulate, or name a machine with --machine"));
         const barelink::machine m =
             on_gpus ? machine.read_with_cuda("copying on this machine's GPUs") : machine.read_with_gpu();
-        const barelink::request asked = transfer.read(m);
-        const outcome done = on_gpus ? copy_live(m, asked) : attempt(m, asked);
+        if (transfer.is_broadcast()) {
+            if (!(timeline.empty() && chrome.empty()))
+                barelink::detail::raise(barelink::error(
+                    barelink::errc::unsupported, "only copies to one GPU have a timeline and a trace: name one GPU"));
+            return finish(m, run_on(m, transfer.read_broadcast(m), on_gpus));
+        }
+        const outcome done = run_on(m, transfer.read(m), on_gpus);
         if (!timeline.empty()) write_file(timeline, timeline_svg(m, done.plan, done.trace));
         if (!chrome.empty()) write_file(chrome, chrome_trace(m, done.plan, done.trace));
+        finish(m, done);
+    }
+
+private:
+    template <class Outcome>
+    void finish(const barelink::machine& m, const Outcome& done) const {
         json ? print(copy_json(m, done).dump(2) + "\n")
              : print(copy_text(m, done, !timing_only, barelink::text_style{colours()}));
         if (!done.verified && !timing_only)
@@ -48,9 +59,13 @@ struct copy_options {
                 barelink::errc::not_delivered,
                 "the copy reported success and the bytes that arrived are wrong: do not trust this path"));
     }
-
-private:
-    outcome attempt(const barelink::machine& m, const barelink::request& asked) const {
+    /// `Request`: of a copy or of a broadcast.
+    template <class Request>
+    outcome_for<Request> run_on(const barelink::machine& m, const Request& asked, bool on_gpus) const {
+        return on_gpus ? copy_live(m, asked) : attempt(m, asked);
+    }
+    template <class Request>
+    outcome_for<Request> attempt(const barelink::machine& m, const Request& asked) const {
         try {
             return simulate(m, asked, timing_only, {0, repeat > 0 ? repeat : 1});
         } catch (const std::bad_alloc&) {
@@ -59,8 +74,9 @@ private:
                 "the simulator has no memory for bytes of this size; use a smaller transfer or --timing-only"));
         }
     }
-    outcome copy_live([[maybe_unused]] const barelink::machine& m,
-                      [[maybe_unused]] const barelink::request& asked) const {
+    template <class Request>
+    outcome_for<Request> copy_live([[maybe_unused]] const barelink::machine& m,
+                                   [[maybe_unused]] const Request& asked) const {
 #if BARELINK_TOOL_CUDA
         return copy_on_gpus(m, asked, {1, repeat > 0 ? repeat : 5});
 #else

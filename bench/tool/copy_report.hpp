@@ -3,7 +3,7 @@
 
 #include <string>
 
-#include <barelink/report/plan_text.hpp>
+#include <barelink/report/broadcast_text.hpp>
 
 #include "copy_run.hpp"
 #include "cuda_gpus.hpp"
@@ -11,20 +11,38 @@
 
 namespace tool {
 
-[[nodiscard]] inline double gb_s(const outcome& done) {
+/// The routes of a plan, or the trees of a broadcast's.
+[[nodiscard]] inline const std::vector<barelink::route>& ways_of(const barelink::plan& p) {
+    return p.routes;
+}
+[[nodiscard]] inline const std::vector<barelink::tree>& ways_of(const barelink::broadcast_plan& p) {
+    return p.trees;
+}
+[[nodiscard]] inline const char* ways_key(const outcome&) {
+    return "routes";
+}
+[[nodiscard]] inline const char* ways_key(const broadcast_outcome&) {
+    return "trees";
+}
+
+template <class Plan>
+[[nodiscard]] double gb_s(const outcome_of<Plan>& done) {
     return barelink::rate_gb_s(static_cast<double>(done.plan.asked.bytes), done.elapsed_us);
 }
-[[nodiscard]] inline bool is_simulated_cuda(const outcome& done) {
+template <class Plan>
+[[nodiscard]] bool is_simulated_cuda(const outcome_of<Plan>& done) {
     return done.simulated && std::string_view(done.runtime) == "cuda";
 }
 
 /// The plan's object and what was measured. A route's `bytes` are what it was planned to carry.
-[[nodiscard]] inline json copy_json(const barelink::machine& m, const outcome& done) {
+template <class Plan>
+[[nodiscard]] json copy_json(const barelink::machine& m, const outcome_of<Plan>& done) {
     auto out = plan_json(m, done.plan);
-    for (std::size_t r = 0; r < done.routes.size() && r < out["routes"].size(); ++r) {
-        const outcome::route_figures& route = done.routes[r];
-        out["routes"][r]["elapsed_us"] = route.us;
-        out["routes"][r]["measured_gb_s"] = barelink::rate_gb_s(static_cast<double>(route.bytes), route.us);
+    json& ways = out[ways_key(done)];
+    for (std::size_t r = 0; r < done.routes.size() && r < ways.size(); ++r) {
+        const route_figures& route = done.routes[r];
+        ways[r]["elapsed_us"] = route.us;
+        ways[r]["measured_gb_s"] = barelink::rate_gb_s(static_cast<double>(route.bytes), route.us);
     }
     out["runtime"] = done.runtime;
     out["simulated"] = done.simulated;
@@ -43,13 +61,14 @@ namespace tool {
 
 namespace detail {
 
-[[nodiscard]] inline std::string measured_routes(const barelink::machine& m, const outcome& done,
-                                                 barelink::text_style style) {
+template <class Plan>
+[[nodiscard]] std::string measured_routes(const barelink::machine& m, const outcome_of<Plan>& done,
+                                          barelink::text_style style) {
     barelink::text_table table("<<>>>");
     table.row({"#", "way", "bytes", "time", "GB/s"});
-    for (std::size_t r = 0; r < done.routes.size() && r < done.plan.routes.size(); ++r) {
-        const outcome::route_figures& route = done.routes[r];
-        table.row({std::to_string(r + 1), way_text(m, done.plan, done.plan.routes[r]),
+    for (std::size_t r = 0; r < done.routes.size() && r < ways_of(done.plan).size(); ++r) {
+        const route_figures& route = done.routes[r];
+        table.row({std::to_string(r + 1), way_text(m, done.plan, ways_of(done.plan)[r]),
                    barelink::format_bytes(route.bytes), barelink::format_us(route.us),
                    barelink::format_rate(barelink::rate_gb_s(static_cast<double>(route.bytes), route.us))});
     }
@@ -59,8 +78,9 @@ namespace detail {
 } // namespace detail
 
 /// `moved`: there were bytes to verify.
-[[nodiscard]] inline std::string copy_text(const barelink::machine& m, const outcome& done, bool moved,
-                                           barelink::text_style style) {
+template <class Plan>
+[[nodiscard]] std::string copy_text(const barelink::machine& m, const outcome_of<Plan>& done, bool moved,
+                                    barelink::text_style style) {
     std::string out = plan_text(m, done.plan, style);
     const bool cuda = std::string_view(done.runtime) == "cuda";
     if (cuda) out += detail::measured_routes(m, done, style);

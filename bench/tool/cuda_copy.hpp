@@ -1,6 +1,7 @@
 // One transfer on this machine's GPUs, with its bytes checked: what `copy` runs on a live machine.
 #pragma once
 
+#include <deque>
 #include <memory>
 #include <optional>
 #include <utility>
@@ -8,6 +9,7 @@
 
 #include <barelink/move/cuda.hpp>
 #include <barelink/move/pinned_pool.hpp>
+#include <barelink/report/broadcast_text.hpp>
 
 #include "copy_run.hpp"
 #include "cuda_gpus.hpp"
@@ -91,6 +93,37 @@ inline outcome copy_on_gpus(const barelink::machine& m, const barelink::request&
         done.verified = access.holds_pattern(to.memory());
         from.add_notes(done.notes);
         to.add_notes(done.notes);
+    }
+    (void)on.destroy(stream);
+    return done;
+}
+
+/// The same bytes to many GPUs.
+inline broadcast_outcome copy_on_gpus(const barelink::machine& m, const barelink::broadcast_request& asked,
+                                      repeats often) {
+    const auto receivers = receivers_of(m, barelink::plan_broadcast(m, asked).value());
+    barelink::cuda::runtime on(m);
+    const auto stream = on.make_stream(receivers.front()).value();
+    broadcast_outcome done;
+    done.runtime = "cuda";
+    done.simulated = has_simulated_gpus();
+    {
+        const cuda_end from(on, asked.from, asked.bytes);
+        std::deque<cuda_end> to; // their addresses stay
+        std::vector<barelink::region> targets;
+        for (const barelink::node_index gpu : receivers)
+            targets.push_back(
+                to.emplace_back(on, barelink::endpoint::gpu(barelink::gpu_id{m.at(gpu).index}), asked.bytes).memory());
+        memory_access access(on, m.all(barelink::node_kind::memory).front());
+        barelink::mover<barelink::cuda::runtime> mover(on, mover_options_of(asked));
+        access.fill(from.memory(), content::pattern);
+        const auto clear = [&] {
+            for (const barelink::region& each : targets) access.fill(each, content::complement);
+        };
+        run_broadcast(mover, targets, from.memory(), stream, often, clear, done);
+        done.verified = true;
+        for (const barelink::region& each : targets) done.verified = access.holds_pattern(each) && done.verified;
+        from.add_notes(done.notes);
     }
     (void)on.destroy(stream);
     return done;

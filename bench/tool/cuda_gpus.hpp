@@ -71,21 +71,23 @@ public:
     memory_access& operator=(const memory_access&) = delete;
     ~memory_access() { (void)on_.release(bounce_); }
 
-    /// From the pattern's beginning on; blocks until the bytes are there.
-    void fill(const barelink::region& memory, content what) const {
-        if (memory.where.kind != barelink::memory_kind::device) return tool::fill(memory.base, memory.bytes, 0, what);
+    /// With the pattern from `first` on, a multiple of 8; blocks until the bytes are there.
+    void fill(const barelink::region& memory, content what, std::uint64_t first = 0) const {
+        if (memory.where.kind != barelink::memory_kind::device)
+            return tool::fill(memory.base, memory.bytes, first, what);
         each_piece(memory, [&](char* at, std::uint64_t offset, std::uint64_t bytes) {
-            tool::fill(bounce_, bytes, offset, what);
+            tool::fill(bounce_, bytes, first + offset, what);
             copy(at, bounce_, bytes);
         });
     }
-    [[nodiscard]] bool holds_pattern(const barelink::region& memory) const {
-        if (memory.where.kind != barelink::memory_kind::device) return tool::holds_pattern(memory.base, memory.bytes);
+    [[nodiscard]] bool holds_pattern(const barelink::region& memory, std::uint64_t first = 0) const {
+        if (memory.where.kind != barelink::memory_kind::device)
+            return tool::holds_pattern(memory.base, memory.bytes, first);
         bool right = true;
         each_piece(memory, [&](char* at, std::uint64_t offset, std::uint64_t bytes) {
             std::memset(bounce_, 0, bytes); // no word of the pattern is 0: what was there before must not pass for it
             copy(bounce_, at, bytes);
-            right = right && tool::holds_pattern(bounce_, bytes, offset);
+            right = right && tool::holds_pattern(bounce_, bytes, first + offset);
         });
         return right;
     }

@@ -3,10 +3,11 @@
 
 #include <algorithm>
 #include <string>
+#include <utility>
 
 #include <nlohmann/json.hpp>
 
-#include <barelink/plan/plan.hpp>
+#include <barelink/report/broadcast_text.hpp>
 
 namespace tool {
 
@@ -111,8 +112,12 @@ using json = nlohmann::ordered_json;
             {"overhead_us", r.overhead_us}};
 }
 
-/// `plan --json`, and the beginning of `copy --json`. Limiting links are named once each, `limits` gives directions.
-[[nodiscard]] inline json plan_json(const barelink::machine& m, const barelink::plan& p) {
+/// What plans of copies and of broadcasts have in common. Limiting links are named once each, `limits` gives directions.
+struct plan_figures_json {
+    json figures, limits = json::array();
+};
+template <class Plan>
+[[nodiscard]] plan_figures_json figures_json(const barelink::machine& m, const Plan& p, json to) {
     json limiting = json::array(), limits = json::array();
     for (const barelink::limit& each : p.limits) {
         const json id = link_name(m, each.where.link);
@@ -122,17 +127,57 @@ using json = nlohmann::ordered_json;
                           {"gb_s", each.gb_s},
                           {"weight", each.weight}});
     }
-    json out = {
-        {"request", {{"from", to_string(p.asked.from)}, {"to", to_string(p.asked.to)}, {"bytes", p.asked.bytes}}},
-        {"predicted_us", p.predicted_us},
-        {"predicted_gb_s", p.predicted_gb_s()},
-        {"bound_gb_s", p.bound_gb_s},
-        {"limiting_links", std::move(limiting)},
-        {"routes", json::array()},
-        {"rejected", json::array()}};
+    return {{{"request", {{"from", to_string(p.asked.from)}, {"to", std::move(to)}, {"bytes", p.asked.bytes}}},
+             {"predicted_us", p.predicted_us},
+             {"predicted_gb_s", p.predicted_gb_s()},
+             {"bound_gb_s", p.bound_gb_s},
+             {"limiting_links", std::move(limiting)}},
+            std::move(limits)};
+}
+
+/// `plan --json`, and the beginning of `copy --json`.
+[[nodiscard]] inline json plan_json(const barelink::machine& m, const barelink::plan& p) {
+    plan_figures_json common = figures_json(m, p, to_string(p.asked.to));
+    json out = std::move(common.figures);
+    out["routes"] = out["rejected"] = json::array();
     for (const barelink::route& r : p.routes) out["routes"].push_back(route_json(m, p, r));
     for (const barelink::rejection& r : p.rejected) out["rejected"].push_back({{"family", r.family}, {"why", r.why}});
-    out["limits"] = std::move(limits);
+    out["limits"] = std::move(common.limits);
+    out["evidence"] = to_string(p.rests_on);
+    return out;
+}
+
+/// An arc's `parent` is the number of the arc in its tree that brings the bytes to `from`; -1: `from` is the source.
+[[nodiscard]] inline json tree_json(const barelink::machine& m, const barelink::broadcast_plan& p,
+                                    const barelink::tree& t) {
+    json arcs = json::array();
+    for (const barelink::tree_arc& a : p.arcs_of(t)) {
+        json links = json::array();
+        for (const barelink::link_direction hop : p.hops_of(a)) links.push_back(hop_json(m, hop));
+        arcs.push_back({{"from", m.at(a.from).id()},
+                        {"to", m.at(a.to).id()},
+                        {"parent", a.parent},
+                        {"links", std::move(links)},
+                        {"passes_on_only", a.ring}});
+    }
+    return {{"offset", t.offset},
+            {"bytes", t.bytes},
+            {"chunk_bytes", t.chunk_bytes},
+            {"gb_s", t.gb_s},
+            {"arcs", std::move(arcs)}};
+}
+
+/// The same for the same bytes to many GPUs.
+[[nodiscard]] inline json plan_json(const barelink::machine& m, const barelink::broadcast_plan& p) {
+    json to = json::array();
+    for (const barelink::node_index n : receivers_of(m, p)) to.push_back(m.at(n).id());
+    plan_figures_json common = figures_json(m, p, std::move(to));
+    json out = std::move(common.figures);
+    out["trees"] = json::array();
+    for (const barelink::tree& t : p.trees) out["trees"].push_back(tree_json(m, p, t));
+    const auto alone = own_pulls_us(m, p.asked);
+    out["own_pulls_us"] = alone ? json(*alone) : json();
+    out["limits"] = std::move(common.limits);
     out["evidence"] = to_string(p.rests_on);
     return out;
 }

@@ -2,6 +2,7 @@
 #include <memory>
 #include <string>
 
+#include <barelink/plan/broadcast.hpp>
 #include <barelink/plan/planner.hpp>
 #include <barelink/report/explain.hpp>
 #include <barelink/report/plan_svg.hpp>
@@ -15,12 +16,20 @@
 namespace tool {
 namespace {
 
-/// One line when other GPUs could help and none was allowed to; else empty.
-std::string relay_hint(const barelink::machine& m, const barelink::plan& made) {
+auto planned(const barelink::machine& m, const barelink::request& asked) {
+    return barelink::default_planner(m).make(asked);
+}
+auto planned(const barelink::machine& m, const barelink::broadcast_request& asked) {
+    return barelink::plan_broadcast(m, asked);
+}
+
+/// One line when other GPUs could help and none was allowed to; else empty. `Plan`: of a copy or of a broadcast.
+template <class Plan>
+std::string relay_hint(const barelink::machine& m, const Plan& made) {
     if (!made.asked.relays.empty()) return {};
-    barelink::request more = made.asked;
+    auto more = made.asked;
     more.relays = barelink::gpu_set::all();
-    const auto relayed = barelink::default_planner(m).make(more);
+    const auto relayed = planned(m, more);
     if (!relayed || relayed->predicted_us > 0.98 * made.predicted_us) return {};
     return "hint: with --allow-relay all, through other GPUs' memory: " +
            barelink::format_gb_s(relayed->predicted_gb_s()) + " instead of " +
@@ -36,7 +45,8 @@ struct plan_options {
 
     void run() const {
         const barelink::machine m = machine.read_with_gpu();
-        const barelink::plan made = barelink::default_planner(m).make(transfer.read(m)).value();
+        if (transfer.is_broadcast()) return run_broadcast(m);
+        const barelink::plan made = planned(m, transfer.read(m)).value();
         if (!svg.empty()) write_file(svg, plan_svg(m, made));
         if (json) {
             auto out = plan_json(m, made);
@@ -45,6 +55,18 @@ struct plan_options {
         }
         const barelink::text_style style{colours()};
         print(explain ? barelink::explain(m, made, style) : plan_text(m, made, style));
+        print(relay_hint(m, made));
+    }
+
+private:
+    void run_broadcast(const barelink::machine& m) const {
+        if (!svg.empty() || explain)
+            barelink::detail::raise(barelink::error(barelink::errc::unsupported,
+                                                    "only plans to one GPU are drawn and explained: leave out --svg "
+                                                    "and --explain, or name one GPU"));
+        const barelink::broadcast_plan made = planned(m, transfer.read_broadcast(m)).value();
+        if (json) return print(plan_json(m, made).dump(2) + "\n");
+        print(plan_text(m, made, barelink::text_style{colours()}));
         print(relay_hint(m, made));
     }
 };

@@ -2,10 +2,13 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
+#include <vector>
 
 #include <unistd.h>
 
 #include <barelink/move/sim_runtime.hpp>
+#include <barelink/report/broadcast_text.hpp>
 
 #include "copy_run.hpp"
 
@@ -26,16 +29,17 @@ inline void* allocate(barelink::sim::runtime& on, barelink::endpoint end, std::u
     return nullptr;
 }
 
-/// Source and destination are real memory of the machine that simulates. Errors: out_of_memory.
-inline void require_memory_for(std::uint64_t bytes) {
+/// Source and destinations are real memory of the machine that simulates. Errors: out_of_memory.
+inline void require_memory_for(std::uint64_t bytes, std::uint64_t buffers) {
     const long pages = ::sysconf(_SC_AVPHYS_PAGES), page = ::sysconf(_SC_PAGESIZE);
     if (pages <= 0 || page <= 0) return;
     const std::uint64_t available = static_cast<std::uint64_t>(pages) * static_cast<std::uint64_t>(page);
-    if (bytes <= available / 2 && 2 * bytes + barelink::GiB <= available) return;
+    if (bytes <= available / buffers && buffers * bytes + barelink::GiB <= available) return;
     barelink::detail::raise(
         barelink::error(barelink::errc::out_of_memory,
-                        "simulating with bytes needs twice their size in this machine's memory, and "
-                        "that is not free; use a smaller transfer or --timing-only")
+                        barelink::text::join({"simulating with bytes needs ", std::to_string(buffers).c_str(),
+                                              " times their size in this machine's memory, and that is not free; use a "
+                                              "smaller transfer or --timing-only"}))
             .asking(bytes));
 }
 
@@ -46,7 +50,7 @@ inline outcome simulate(const barelink::machine& m, const barelink::request& ask
                         repeats often = {}) {
     // Plan first: its errors are about what the user wrote.
     (void)barelink::default_planner(m).make(asked).value();
-    if (!timing_only) detail::require_memory_for(asked.bytes);
+    if (!timing_only) detail::require_memory_for(asked.bytes, 2);
     barelink::sim::runtime on(m, {timing_only, true});
     barelink::mover<barelink::sim::runtime> mover(on, mover_options_of(asked));
     const barelink::endpoint gpu = asked.to.on_host() ? asked.from : asked.to;
@@ -64,6 +68,31 @@ inline outcome simulate(const barelink::machine& m, const barelink::request& ask
     run_transfer(mover, target, source, stream, often, clear, done);
     done.verified = !timing_only && holds_pattern(to, asked.bytes);
     done.trace = on.trace();
+    return done;
+}
+
+/// The same bytes to many GPUs; no trace.
+inline broadcast_outcome simulate(const barelink::machine& m, const barelink::broadcast_request& asked,
+                                  bool timing_only, repeats often = {}) {
+    const auto receivers = receivers_of(m, barelink::plan_broadcast(m, asked).value());
+    if (!timing_only) detail::require_memory_for(asked.bytes, 1 + receivers.size());
+    barelink::sim::runtime on(m, {.timing_only = timing_only});
+    barelink::mover<barelink::sim::runtime> mover(on, mover_options_of(asked));
+
+    void* const from = detail::allocate(on, asked.from, asked.bytes);
+    if (!timing_only) fill(from, asked.bytes);
+    const auto source = mover.resolve(from, asked.bytes).value();
+    std::vector<barelink::region> targets;
+    for (const barelink::node_index gpu : receivers)
+        targets.push_back(mover.resolve(on.allocate(gpu, asked.bytes).value(), asked.bytes).value());
+    const auto clear = [&] {
+        for (const barelink::region& each : targets)
+            if (!timing_only) fill(each.base, asked.bytes, 0, content::complement);
+    };
+    broadcast_outcome done;
+    run_broadcast(mover, targets, source, on.make_stream(receivers.front()).value(), often, clear, done);
+    done.verified = !timing_only;
+    for (const barelink::region& each : targets) done.verified = done.verified && holds_pattern(each.base, asked.bytes);
     return done;
 }
 

@@ -3,6 +3,7 @@
 
 #include <barelink/report/bandwidth_matrix.hpp>
 #include <barelink/report/baseline.hpp>
+#include <barelink/report/broadcast_text.hpp>
 #include <barelink/report/chrome_trace.hpp>
 #include <barelink/report/explain.hpp>
 #include <barelink/report/limits.hpp>

@@ -137,6 +137,34 @@ TEST_CASE("Broadcasts and copies together allocate nothing after the first of a 
     CHECK(on.allocations() == allocations);
 }
 
+TEST_CASE("Jobs allocate nothing for a chunk, nor at all after the first of a kind") {
+    for (const transfer_scenario& s : transfer_scenarios) {
+        if (s.from.where == endpoint::place::pageable || s.to.where == endpoint::place::pageable) continue;
+        INFO(s.name);
+        null_runtime on(builtin::find(s.machine).value());
+        const auto stream = on.make_stream(on.topology().gpu(gpu_id{0})).value();
+        mover<null_runtime> moves(on, s.options());
+        void* const src = address_of(on.topology(), s.from);
+        void* const dst = address_of(on.topology(), s.to);
+        const auto round = [&](job_options chosen) {
+            auto started = moves.start(dst, src, s.bytes, stream, chosen);
+            return started && started->wait() && *started->poll();
+        };
+        constexpr job_options kinds[] = {{}, {.adaptive = false}, {.background = true}, {.most_chunk_bytes = 64 * KiB}};
+        for (int i = 0; i < 2; ++i)
+            for (const job_options& each : kinds) REQUIRE(round(each));
+        const std::uint64_t copies = on.copies(), allocations = on.allocations(), news = counted_news;
+        bool all_done = true;
+        for (int i = 0; i < 20; ++i)
+            for (const job_options& each : kinds) all_done = all_done && round(each);
+        const std::uint64_t more_news = counted_news - news;
+        CHECK(all_done);
+        CHECK(more_news == 0);
+        CHECK(on.allocations() == allocations);
+        CHECK(on.copies() >= copies + 80);
+    }
+}
+
 TEST_CASE("The counter counts") {
     const std::uint64_t news = counted_news;
     // Called by name: compilers may leave out a new-expression whose result is not used, and clang does.

@@ -25,6 +25,10 @@ public:
         if (id.value >= 0 && id.value < capacity) words_[word_of(id)] |= bit_of(id);
         return *this;
     }
+    constexpr gpu_set& erase(gpu_id id) noexcept {
+        if (id.value >= 0 && id.value < capacity) words_[word_of(id)] &= ~bit_of(id);
+        return *this;
+    }
     [[nodiscard]] constexpr bool contains(gpu_id id) const noexcept {
         return id.value >= 0 && id.value < capacity && (words_[word_of(id)] & bit_of(id)) != 0;
     }

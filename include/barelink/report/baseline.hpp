@@ -4,7 +4,10 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <span>
+#include <vector>
 
+#include <barelink/plan/broadcast_plan.hpp>
 #include <barelink/plan/planner.hpp>
 
 BARELINK_BEGIN_NAMESPACE
@@ -15,6 +18,36 @@ BARELINK_BEGIN_NAMESPACE
     asked.relays = gpu_set::none();
     auto direct = planner<pinned_path, peer_path>(m).make(asked);
     return direct ? std::move(direct) : planner<staged_path>(m).make(asked);
+}
+
+/// The same bytes to every GPU of a broadcast without its trees: each copies all of them for itself, all at the same time, through
+/// host memory where the source is a GPU that it has no direct path from. One plan a GPU. Errors: those of `planner::make`.
+[[nodiscard]] inline result<std::vector<plan>> own_pulls(const machine& m, const broadcast_request& asked) {
+    std::vector<request> each;
+    for (const node_index n : m.all(node_kind::gpu)) {
+        const gpu_id id{m.at(n).index};
+        if (!m.at(n).cuda || !asked.to.contains(id) || asked.from == endpoint::gpu(id)) continue;
+        request one;
+        one.from = asked.from;
+        one.to = endpoint::gpu(id);
+        one.bytes = asked.bytes;
+        one.trust_unproved = asked.trust_unproved;
+        one.stripe_bytes = asked.stripe_bytes;
+        one.stripe_phase = asked.stripe_phase;
+        each.push_back(one);
+    }
+    auto direct = planner<pinned_path, peer_path>(m).make(std::span<const request>(each));
+    if (direct) return direct;
+    return planner<pinned_path, peer_path, staged_path>(m).make(std::span<const request>(each));
+}
+
+/// Until the last of them ends, microseconds.
+[[nodiscard]] inline result<double> own_pulls_us(const machine& m, const broadcast_request& asked) {
+    const auto plans = own_pulls(m, asked);
+    if (!plans) return plans.error();
+    double us = 0;
+    for (const plan& each : *plans) us = std::max(us, each.predicted_us);
+    return us;
 }
 
 /// GB/s of a copy between two GPUs without peer access as the driver does it: a bounce through host memory, one block

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -28,14 +29,14 @@ namespace detail {
 } // namespace detail
 
 /// The limits of a plan, chained: a link joins the one before it when both have one rate and neither branches there.
-[[nodiscard]] inline std::vector<limit_chain> chain_limits(const machine& m, const plan& p) {
+[[nodiscard]] inline std::vector<limit_chain> chain_limits(const machine& m, std::span<const limit> limits) {
     constexpr std::size_t none = ~std::size_t{0};
-    const std::size_t count = p.limits.size();
+    const std::size_t count = limits.size();
     std::vector<std::size_t> next(count, none), previous(count, none), followers(count, 0), leaders(count, 0);
     const auto is_link = [&](const limit& l) { return l.where.link.value < m.links.size(); };
     for (std::size_t i = 0; i < count; ++i)
         for (std::size_t j = 0; j < count; ++j) {
-            const limit &one = p.limits[i], &other = p.limits[j];
+            const limit &one = limits[i], &other = limits[j];
             if (i == j || !is_link(one) || !is_link(other) || one.where.link == other.where.link) continue;
             const double difference = one.gb_s - other.gb_s;
             if (detail::head_of(m, one.where) != detail::tail_of(m, other.where) ||
@@ -54,9 +55,9 @@ namespace detail {
     for (std::size_t i = 0; i < count; ++i) {
         const bool continues = previous[i] != none && next[previous[i]] == i;
         if (continues) continue;
-        limit_chain chain{{}, p.limits[i].gb_s, p.limits[i].weight};
-        for (std::size_t at = i; is_link(p.limits[at]);) {
-            chain.hops.push_back(p.limits[at].where);
+        limit_chain chain{{}, limits[i].gb_s, limits[i].weight};
+        for (std::size_t at = i; is_link(limits[at]);) {
+            chain.hops.push_back(limits[at].where);
             const std::size_t then = next[at];
             if (then == none || previous[then] != at) break;
             at = then;
@@ -64,6 +65,9 @@ namespace detail {
         chains.push_back(std::move(chain));
     }
     return chains;
+}
+[[nodiscard]] inline std::vector<limit_chain> chain_limits(const machine& m, const plan& p) {
+    return chain_limits(m, std::span<const limit>(p.limits));
 }
 
 /// `pcie package:0 -> root:0 -> switch:0 -> gpu:0`, or `the host's copying threads`.

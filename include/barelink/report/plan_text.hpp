@@ -24,7 +24,9 @@ BARELINK_BEGIN_NAMESPACE
 
 namespace detail {
 
-[[nodiscard]] inline std::string share_text(const plan& p, std::uint64_t bytes) {
+/// `Plan`: of a copy or of a broadcast.
+template <class Plan>
+[[nodiscard]] std::string share_text(const Plan& p, std::uint64_t bytes) {
     return format_percent(static_cast<double>(bytes) / static_cast<double>(p.asked.bytes));
 }
 
@@ -42,11 +44,12 @@ namespace detail {
 }
 
 /// Time, rate, and the bound with what sets it.
-[[nodiscard]] inline std::string figures_text(const machine& m, const plan& p, text_style style) {
+template <class Plan>
+[[nodiscard]] std::string figures_text(const machine& m, const Plan& p, text_style style) {
     std::string out = fmt::format("  {}  {}, {}, {} of the bound\n", style.bold("predicted"), format_us(p.predicted_us),
                                   style.good(format_gb_s(p.predicted_gb_s())),
                                   format_percent(p.bound_gb_s > 0 ? p.predicted_gb_s() / p.bound_gb_s : 0));
-    const std::vector<limit_chain> chains = chain_limits(m, p);
+    const std::vector<limit_chain> chains = chain_limits(m, std::span<const limit>(p.limits));
     out += fmt::format("  {}      {}{}\n", style.bold("bound"), format_gb_s(p.bound_gb_s),
                        chains.empty() ? "" : ", set by");
     text_table limits("<>><");

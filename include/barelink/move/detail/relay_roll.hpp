@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <deque>
 #include <string>
+#include <vector>
 
 #include <barelink/core/error.hpp>
 #include <barelink/machine/node.hpp>
@@ -18,17 +19,29 @@ public:
 
     [[nodiscard]] const gpu_set& now() const noexcept { return now_; }
 
-    /// Leaves a GPU out until `try_again`. False when it is no relay.
-    [[nodiscard]] bool leave_out(const node& full, const error& failure, std::uint64_t bytes) {
+    /// Leaves a GPU out until `try_again`, or `for_now` until `welcome_back`. False when it is no relay.
+    [[nodiscard]] bool leave_out(const node& full, const error& failure, std::uint64_t bytes, bool for_now) {
         if (full.kind != node_kind::gpu || !now_.contains(gpu_id{full.index})) return false;
-        gpu_set others;
-        for (std::int32_t i = 0; i < gpu_set::capacity; ++i)
-            if (i != full.index && now_.contains(gpu_id{i})) others.insert(gpu_id{i});
-        now_ = others;
+        if (for_now && passing_.empty()) usual_ = now_;
+        now_.erase(gpu_id{full.index});
+        if (for_now) {
+            passing_.push_back(full.id() + " relays nothing of this copy: " + failure.what());
+            return true;
+        }
+        if (!passing_.empty()) usual_.erase(gpu_id{full.index});
         left_out_.push_back({bytes, full.id() + " has no room for a ring and relays nothing: " + failure.what()});
         return true;
     }
+    /// Those that were left out for one copy are there for the next.
+    void welcome_back() noexcept {
+        if (passing_.empty()) return;
+        now_ = usual_;
+        passing_.clear();
+    }
+    /// About those that are left out for the copy that is being submitted.
+    [[nodiscard]] const std::vector<std::string>& passing() const noexcept { return passing_; }
     void try_again() noexcept {
+        passing_.clear();
         now_ = allowed_;
         over_ = left_out_.size();
     }
@@ -44,7 +57,8 @@ private:
         std::uint64_t bytes = 0; ///< of the smallest copy that wanted it
         std::string note;
     };
-    gpu_set allowed_, now_;
+    gpu_set allowed_, now_, usual_; ///< usual: without those that are only left out for now
+    std::vector<std::string> passing_;
     std::deque<entry> left_out_; ///< addresses stay: tickets refer to the notes
     std::size_t over_ = 0;       ///< those before were given another chance
 };
