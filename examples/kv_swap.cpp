@@ -11,7 +11,6 @@
 #include <vector>
 
 namespace {
-
 constexpr std::uint64_t block_bytes = 32 * barelink::KiB; // 16 tokens of one layer
 constexpr std::uint32_t layers = 8;
 constexpr std::int32_t gpu_blocks = 512, pool_blocks = 512, sequence_blocks = 64;
@@ -135,11 +134,12 @@ int main() try {
         need(cudaMemcpy(block.data(), there, block_bytes, cudaMemcpyDefault), "reading back");
         for (const unsigned char found : block) right = right && found == byte;
     });
-    const double blocks = (steps - 2) / 2 * 2.0 * sequence_blocks * layers; // out and in
+    constexpr int swaps = steps / 2 - 1;
+    const double blocks = 2.0 * swaps * sequence_blocks * layers; // out and in
     for (const int way : {0, 1})
         std::printf("%-23s %8.0f blocks/s  %5.1f GB/s  %6.0f us a swap\n",
                     way == 0 ? "loop of cudaMemcpyAsync" : "barelink", blocks / us[way] * 1e6,
-                    barelink::rate_gb_s(blocks * block_bytes, us[way]), us[way] / ((steps - 2) / 2));
+                    barelink::rate_gb_s(blocks * block_bytes, us[way]), us[way] / swaps);
     std::printf("out by %s, in by %s, %.2f times the loop: %s\n", to_string(out.plans().front().way),
                 to_string(in.plans().front().way), us[0] / us[1], right ? "all bytes arrived" : "wrong bytes");
     return right ? 0 : 1;

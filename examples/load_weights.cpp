@@ -61,12 +61,13 @@ std::size_t hash_on_gpu(const barelink::file_range& r) {
 }
 
 std::string make_a_model() {
-    const std::string path =
+    std::string path =
         (std::filesystem::temp_directory_path() / ("barelink-" + std::to_string(::getpid()) + ".safetensors")).string();
     const std::string header = R"({"q_proj":{"dtype":"BF16","shape":[1024,1024],"data_offsets":[0,2097152]},)"
                                R"("down_proj":{"dtype":"BF16","shape":[1024,4096],"data_offsets":[2097152,10485760]},)"
                                R"("norm":{"dtype":"BF16","shape":[1024],"data_offsets":[10485760,10487808]}})";
-    std::string data(10487808, '\0');
+    std::string data;
+    data.resize(10487808);
     for (std::size_t i = 0; i < data.size(); ++i) data[i] = static_cast<char>(i * 31 + i / 4096);
     std::ofstream out(path, std::ios::binary);
     for (int i = 0; i < 8; ++i) out.put(static_cast<char>(header.size() >> 8 * i & 0xff)); // little-endian
@@ -94,8 +95,8 @@ int main(int argc, char** argv) try {
     const barelink::machine& m = cuda.topology();
     const auto shards = barelink::read_safetensors_model(model.c_str()).value(); // trusts nothing in the files
     std::vector<barelink::source_file> files;
+    files.reserve(shards.size());
     for (const auto& each : shards) files.push_back(barelink::source_file::open(each.path.c_str()).value());
-
     std::vector<barelink::file_range> ranges;
     std::vector<std::uint64_t> on_gpu(gpus.size());
     for (std::size_t k = 0; k < gpus.size(); ++k) {
@@ -113,7 +114,6 @@ int main(int argc, char** argv) try {
             memory += (bytes_of(ranges[i]) + 255) / 256 * 256;
         }
     }
-
     barelink::file_mover mover(cuda);
     const auto begin = std::chrono::steady_clock::now();
     const auto job = mover.load(ranges, cuda.make_stream(m.gpu(barelink::gpu_id{gpus[0]})).value()).value();

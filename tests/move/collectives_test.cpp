@@ -48,9 +48,13 @@ double own_pulls_us(const machine& m, std::uint64_t bytes) {
         streams.push_back(on.make_stream(gpu).value());
     }
     const double start_us = on.now_us();
-    for (std::uint64_t at = 0; at < bytes; at += 32 * MiB) // a stripe lies on one node
-        for (std::size_t i = 0; i < gpus.size(); ++i)
+    // Stripe by stripe, each GPU beginning with another one, so that they do not all read one node at a time.
+    const std::uint64_t stripes = bytes / (32 * MiB);
+    for (std::uint64_t k = 0; k < stripes; ++k)
+        for (std::size_t i = 0; i < gpus.size(); ++i) {
+            const std::uint64_t at = (k + i) % stripes * (32 * MiB);
             REQUIRE(on.copy(static_cast<char*>(dst[i]) + at, static_cast<char*>(src) + at, 32 * MiB, streams[i]));
+        }
     for (const sim::stream s : streams) {
         const auto end = on.make_event(on.issuer(s)).value();
         REQUIRE(on.record(end, s));

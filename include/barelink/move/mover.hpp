@@ -41,7 +41,8 @@ public:
     using ticket = barelink::ticket<Runtime>;
     using job = barelink::job<Runtime>;
 
-    explicit mover(Runtime& on, mover_options options = {}) : runtime_(on), book_(on, options), lanes_(on, options.relay_bytes) {}
+    explicit mover(Runtime& on, mover_options options = {})
+        : runtime_(on), book_(on, options), lanes_(on, options.relay_bytes) {}
     mover(const mover&) = delete;
     mover& operator=(const mover&) = delete;
 
@@ -192,7 +193,9 @@ public:
     [[nodiscard]] Runtime& on() noexcept { return runtime_; }
     [[nodiscard]] const mover_counters& counters() const noexcept { return counters_; }
     /// Memory that it holds in rings, bytes.
-    [[nodiscard]] std::uint64_t scratch_bytes() const noexcept { return lanes_.scratch_bytes() + blocks_.scratch_bytes(); }
+    [[nodiscard]] std::uint64_t scratch_bytes() const noexcept {
+        return lanes_.scratch_bytes() + blocks_.scratch_bytes();
+    }
     /// The same on one node: a GPU that relays (at most `mover_options::relay_bytes`), or a NUMA node.
     [[nodiscard]] std::uint64_t scratch_bytes(node_index node) const noexcept { return lanes_.scratch_bytes(node); }
     /// After the machine changed: plans are made anew. Relays that had no room, and pairs whose proof could not be made, are

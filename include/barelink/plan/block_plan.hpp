@@ -222,7 +222,8 @@ private:
     const node_index ring = detail::block_ring_node(m, asked);
     const detail::block_times leg(m, from_gpu ? asked.from : ring, from_gpu ? ring : asked.to, asked.bytes,
                                   with.multiprocessors);
-    const double slots = 1 + static_cast<double>(asked.bytes / block_slot_bytes);
+    const std::uint64_t full_slots = asked.bytes / block_slot_bytes;
+    const double slots = 1 + static_cast<double>(full_slots);
     double ring_us = leg.commands(stretches);
     if (with.batch && !with.captured && leg.batch(stretches, slots) < ring_us) {
         ring_us = leg.batch(stretches, slots);

@@ -185,7 +185,8 @@ private:
             const stream_type end = last.streams[0];
             for (auto& l : run.lanes) {
                 if (!l.leaf) continue;
-                for (std::size_t turn = 0; turn < 2; ++turn) {
+                // The second stream has no work when there was one chunk: in a capture it is not part of it.
+                for (std::size_t turn = 0; turn < 2 && turn < run.number; ++turn) {
                     const stream_type s = l.streams[turn];
                     if (s == end || (turn == 1 && s == l.streams[0])) continue;
                     first_failure.keep_first(runtime_.record(l.moved[turn], s));

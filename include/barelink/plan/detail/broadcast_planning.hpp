@@ -29,6 +29,10 @@ public:
         tree_packing engines(machine_, problem_, true);
         tree_packing& packing = wires.engines_matter() && engines.solve() ? engines : wires;
 
+        // Few trees start sooner: a copy a GPU comes first, and others must be faster.
+        std::vector<tree_packing::packed> optimal = packing.trees;
+        consider_straight(packing);
+        (void)packing.solve(std::move(optimal));
         for (const double keep : {0.998, 0.92}) {
             calm(packing, keep);
             consider(packing.trees);
@@ -37,11 +41,9 @@ public:
             calm(packing, 0.998);
             consider(packing.trees);
         }
-        // Fewer trees start sooner: one a source, the fastest; and a copy a GPU.
         std::vector<tree_packing::packed> few;
         for (const auto& t : packing.trees) keep_fastest(few, t);
         if (packing.solve(few)) consider(packing.trees);
-        consider_straight(packing);
         return std::move(best_);
     }
 
@@ -137,7 +139,7 @@ private:
     void keep_if_faster(std::span<const tree_packing::packed> trees) {
         broadcast_plan p = tree_writer(machine_, asked_, parts_, problem_.destinations).write(trees);
         timing_.predict(p);
-        if (!best_.trees.empty() && p.predicted_us >= best_.predicted_us) return;
+        if (!best_.trees.empty() && p.predicted_us >= 0.999 * best_.predicted_us) return;
         p.bound_gb_s = best_.bound_gb_s;
         p.limits = std::move(best_.limits);
         best_ = std::move(p);

@@ -170,6 +170,7 @@ private:
         const auto chosen = arborescence::cheapest(static_cast<std::uint32_t>(vertex.size()), 0, arcs);
         found_tree found;
         std::vector<const dma_path*> left;
+        left.reserve(chosen.size());
         for (const std::uint32_t a : chosen) left.push_back(paths[a]);
         if (rest != no_node) { // a rest that passes nothing on
             bool sends = false;

@@ -28,12 +28,12 @@ public:
         const copy_costs& costs = machine_.costs;
         double submitted_us = 0, launched_us = 0;
         for (const tree& t : p.trees) {
-            const double chunks =
-                t.levels == 1 ? 1 : static_cast<double>(t.bytes) / static_cast<double>(t.chunk_bytes) + 2;
+            const std::uint64_t whole = (t.bytes + t.chunk_bytes - 1) / t.chunk_bytes;
+            const auto chunks = static_cast<double>(whole);
             const double each_us = costs.submit_us + 2 * costs.event_us;
             submitted_us += chunks * each_us * t.arc_count;
             launched_us += each_us;
-            const double chunk = static_cast<double>(t.chunk_bytes);
+            const auto chunk = static_cast<double>(t.chunk_bytes < t.bytes ? t.chunk_bytes : t.bytes);
             double fill_us = 0;
             std::vector<double> at(t.arc_count, 0); // when an arc has moved the first chunk
             const auto arcs = p.arcs_of(t);
