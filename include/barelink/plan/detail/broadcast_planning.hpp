@@ -137,12 +137,16 @@ private:
     }
 
     void keep_if_faster(std::span<const tree_packing::packed> trees) {
-        broadcast_plan p = tree_writer(machine_, asked_, parts_, problem_.destinations).write(trees);
-        timing_.predict(p);
-        if (!best_.trees.empty() && p.predicted_us >= 0.999 * best_.predicted_us) return;
-        p.bound_gb_s = best_.bound_gb_s;
-        p.limits = std::move(best_.limits);
-        best_ = std::move(p);
+        tree_writer writer(machine_, asked_, parts_, problem_.destinations);
+        for (std::uint32_t halvings = 0; halvings < 4; ++halvings) {
+            broadcast_plan p = writer.write(trees, halvings);
+            const double us = timing_.predict(p);
+            if (!best_.trees.empty() && us >= 0.999 * best_us_) continue;
+            p.bound_gb_s = best_.bound_gb_s;
+            p.limits = std::move(best_.limits);
+            best_ = std::move(p);
+            best_us_ = us;
+        }
     }
 
     const machine& machine_;
@@ -151,6 +155,7 @@ private:
     std::vector<demand> parts_;
     tree_timing timing_{machine_};
     broadcast_plan best_;
+    double best_us_ = 0;
 };
 
 } // namespace detail

@@ -23,7 +23,8 @@ public:
     }
 
     /// The slowest tree: its first chunk down to the last destination, then the rest behind it; and the thread that submits.
-    void predict(broadcast_plan& p) {
+    /// Returns the time with a margin for the thread: what plans are compared by.
+    double predict(broadcast_plan& p) {
         const double played_us = play(p);
         const copy_costs& costs = machine_.costs;
         double submitted_us = 0, launched_us = 0;
@@ -54,6 +55,7 @@ public:
         }
         p.predicted_us *= crowding(p);
         if (submitted_us > p.predicted_us) p.predicted_us = submitted_us;
+        return 1.2 * submitted_us > p.predicted_us ? 1.2 * submitted_us : p.predicted_us;
     }
 
 private:
