@@ -55,7 +55,7 @@ if(PART STREQUAL "cuda")
 
   run(0 copy host:all gpu:all 16MiB --repeat 2)
   contains(out "every byte verified")
-  contains(out "-> the other six in a row  2 MiB")
+  contains(out "-> the other seven side by side  2 MiB")
   contains(out "proved")
   run(0 copy gpu:2 gpu:0,5 4MiB --json --repeat 1)
   value("${out}" "cuda" runtime)
