@@ -20,7 +20,7 @@ using namespace barelink;
 
 namespace {
 
-constexpr std::uint64_t bytes = 2 * MiB + 4096;
+constexpr std::uint64_t odd_bytes = 2 * MiB + 4096;
 
 /// Whole pages of ordinary memory, not filled by anybody.
 struct pages {
@@ -37,7 +37,7 @@ struct pages {
 /// A box with a mover and a good pair of buffers to show that it still works.
 struct working_box : cuda_box::server {
     explicit working_box(const machine& m, mover_options options = {})
-        : cuda_box::server(m), moves(on, options), host(on, places::host(0), bytes), device(on, places::gpu(0), bytes),
+        : cuda_box::server(m), moves(on, options), host(on, places::host(0), odd_bytes), device(on, places::gpu(0), odd_bytes),
           in(stream(0)) {}
     explicit working_box(const char* name = "hgx-h100-8", mover_options options = {})
         : working_box(builtin::find(name).value(), options) {}
@@ -52,13 +52,13 @@ struct working_box : cuda_box::server {
         CHECK(simcuda::pending_error() == cudaSuccess);
         host.fill(++seed);
         device.clear();
-        const auto up = moves.copy(device.data(), host.data(), bytes, in);
+        const auto up = moves.copy(device.data(), host.data(), odd_bytes, in);
         if (!up) FAIL_CHECK(up.error().what());
         REQUIRE(up);
         REQUIRE(up->wait());
         CHECK(device.holds(seed));
         host.clear();
-        const auto down = moves.copy(host.data(), device.data(), bytes, in);
+        const auto down = moves.copy(host.data(), device.data(), odd_bytes, in);
         REQUIRE(down);
         REQUIRE(down->wait());
         CHECK(host.holds(seed));
@@ -295,7 +295,7 @@ TEST_CASE("Less pinned memory than wanted makes a smaller ring; none at all is a
         const cuda_box::buffer src(box.on, places::pageable(0), size), dst(box.on, places::gpu(0), size);
         const auto before = simcuda::live();
         // Both good buffers stay pinned.
-        const std::uint64_t pinned = round_up(bytes + 2 * cuda_box::guard_bytes, 4096);
+        const std::uint64_t pinned = round_up(odd_bytes + 2 * cuda_box::guard_bytes, 4096);
         simcuda::limit_pinned(pinned + left);
         if (left > 0) {
             CHECK(note(arrives(box.moves, dst, src, box.in, 1), {"no room for its ring", "numa:0", "instead of"}));
@@ -331,9 +331,9 @@ TEST_CASE("Where memory may not be bound copies work all the same") {
         working_box box;
         simcuda::deny_binding();
         box.check_works();
-        const cuda_box::buffer src(box.on, places::pageable(1), bytes), dst(box.on, places::gpu(4), bytes);
+        const cuda_box::buffer src(box.on, places::pageable(1), odd_bytes), dst(box.on, places::gpu(4), odd_bytes);
         arrives(box.moves, dst, src, box.stream(4), 1);
-        auto mapped = host_mapping::make(bytes, {{numa_id{1}}, 0});
+        auto mapped = host_mapping::make(odd_bytes, {{numa_id{1}}, 0});
         REQUIRE(mapped);
         REQUIRE_FALSE(mapped->notes().empty());
         CHECK(mapped->notes().front().find("numa:1") != std::string::npos);
@@ -344,42 +344,42 @@ TEST_CASE("Where memory may not be bound copies work all the same") {
 TEST_CASE("Pointers that are none") {
     working_box box;
     SECTION("null") {
-        box.refuses(nullptr, box.host.data(), bytes, errc::invalid_argument, {"null"});
-        box.refuses(box.device.data(), nullptr, bytes, errc::invalid_argument, {"null"});
+        box.refuses(nullptr, box.host.data(), odd_bytes, errc::invalid_argument, {"null"});
+        box.refuses(box.device.data(), nullptr, odd_bytes, errc::invalid_argument, {"null"});
     }
     SECTION("freed on a GPU") {
-        void* const gone = box.on.allocate(box.gpu(0), bytes).value();
+        void* const gone = box.on.allocate(box.gpu(0), odd_bytes).value();
         REQUIRE(box.on.release(gone));
         // Where it was the simulator's own memory may be left over, mapped or not.
-        const auto refused = box.moves.copy(gone, box.host.data(), bytes, box.in);
+        const auto refused = box.moves.copy(gone, box.host.data(), odd_bytes, box.in);
         REQUIRE_FALSE(refused);
         CHECK(refused.error().code() == errc::invalid_argument);
         CHECK(*refused.error().what() != '\0');
         box.check_works();
     }
     SECTION("freed pinned memory") {
-        void* const gone = box.on.allocate(box.on.topology().memory(numa_id{0}), bytes).value();
+        void* const gone = box.on.allocate(box.on.topology().memory(numa_id{0}), odd_bytes).value();
         REQUIRE(box.on.release(gone));
-        box.refuses(box.device.data(), gone, bytes, errc::invalid_argument, {"freed"});
-        box.refuses(gone, box.device.data(), bytes, errc::invalid_argument, {"freed"});
+        box.refuses(box.device.data(), gone, odd_bytes, errc::invalid_argument, {"freed"});
+        box.refuses(gone, box.device.data(), odd_bytes, errc::invalid_argument, {"freed"});
     }
     SECTION("unmapped") {
         void* gone = nullptr;
         {
-            const pages mapped(bytes);
+            const pages mapped(odd_bytes);
             gone = mapped.at;
         }
-        box.refuses(box.device.data(), gone, bytes, errc::invalid_argument, {"no memory at this address"});
-        box.refuses(box.device.data(), reinterpret_cast<void*>(64), bytes, errc::invalid_argument, {"no memory"});
+        box.refuses(box.device.data(), gone, odd_bytes, errc::invalid_argument, {"no memory at this address"});
+        box.refuses(box.device.data(), reinterpret_cast<void*>(64), odd_bytes, errc::invalid_argument, {"no memory"});
     }
     SECTION("mapped at the start only") {
-        const pages mapped(2 * bytes);
-        REQUIRE(::munmap(mapped.at + bytes, bytes) == 0);
-        box.refuses(box.device.data(), mapped.at + 4096, bytes, errc::invalid_argument, {"no memory at this address"});
+        const pages mapped(2 * odd_bytes);
+        REQUIRE(::munmap(mapped.at + odd_bytes, odd_bytes) == 0);
+        box.refuses(box.device.data(), mapped.at + 4096, odd_bytes, errc::invalid_argument, {"no memory at this address"});
     }
     SECTION("past the end of its allocation") {
         const std::uint64_t past = 2 * cuda_box::guard_bytes + 8192;
-        box.refuses(box.device.data(), box.host.data() + past, bytes, errc::invalid_argument, {"partly"});
+        box.refuses(box.device.data(), box.host.data() + past, odd_bytes, errc::invalid_argument, {"partly"});
     }
 }
 
@@ -389,19 +389,19 @@ TEST_CASE("Ranges that are registered in part, or twice") {
     std::memset(mine.at, 1, mine.size);
     SECTION("the first half") {
         REQUIRE(cudaHostRegister(mine.at, 2 * MiB, cudaHostRegisterPortable) == cudaSuccess);
-        box.refuses(box.device.data(), mine.at + MiB, bytes, errc::invalid_argument, {"partly page-locked", "split"});
-        box.refuses(mine.at + MiB, box.device.data(), bytes, errc::invalid_argument, {"partly page-locked"});
+        box.refuses(box.device.data(), mine.at + MiB, odd_bytes, errc::invalid_argument, {"partly page-locked", "split"});
+        box.refuses(mine.at + MiB, box.device.data(), odd_bytes, errc::invalid_argument, {"partly page-locked"});
         REQUIRE(cudaHostUnregister(mine.at) == cudaSuccess);
     }
     SECTION("the last half") {
         REQUIRE(cudaHostRegister(mine.at + 2 * MiB, 2 * MiB, cudaHostRegisterPortable) == cudaSuccess);
-        box.refuses(box.device.data(), mine.at + MiB, bytes, errc::invalid_argument, {"partly page-locked"});
+        box.refuses(box.device.data(), mine.at + MiB, odd_bytes, errc::invalid_argument, {"partly page-locked"});
         REQUIRE(cudaHostUnregister(mine.at + 2 * MiB) == cudaSuccess);
     }
     SECTION("a hole between two registrations") {
         REQUIRE(cudaHostRegister(mine.at, MiB, cudaHostRegisterPortable) == cudaSuccess);
         REQUIRE(cudaHostRegister(mine.at + 2 * MiB, 2 * MiB, cudaHostRegisterPortable) == cudaSuccess);
-        box.refuses(box.device.data(), mine.at + MiB / 2, bytes, errc::invalid_argument, {"partly page-locked"});
+        box.refuses(box.device.data(), mine.at + MiB / 2, odd_bytes, errc::invalid_argument, {"partly page-locked"});
         REQUIRE(cudaHostUnregister(mine.at) == cudaSuccess);
         REQUIRE(cudaHostUnregister(mine.at + 2 * MiB) == cudaSuccess);
     }
@@ -411,17 +411,17 @@ TEST_CASE("Ranges that are registered in part, or twice") {
         REQUIRE(cudaHostRegister(mine.at + MiB, 3 * MiB, cudaHostRegisterPortable) == cudaSuccess);
         // Over one border: cut at every multiple of the first piece's size.
         const std::uint64_t before = simcuda::calls("cudaMemcpyAsync");
-        const auto started = box.moves.copy(box.device.data(), mine.at + MiB / 2, bytes, box.in);
+        const auto started = box.moves.copy(box.device.data(), mine.at + MiB / 2, odd_bytes, box.in);
         if (!started) FAIL_CHECK(started.error().what());
         REQUIRE(started);
         REQUIRE(started->wait());
-        CHECK(std::memcmp(box.device.data(), mine.at + MiB / 2, bytes) == 0);
+        CHECK(std::memcmp(box.device.data(), mine.at + MiB / 2, odd_bytes) == 0);
         CHECK(simcuda::calls("cudaMemcpyAsync") == before + 3);
         REQUIRE(cudaHostUnregister(mine.at + MiB) == cudaSuccess);
         // Over two borders, of which only one is where the first piece's size says.
         REQUIRE(cudaHostRegister(mine.at + MiB, MiB / 2, cudaHostRegisterPortable) == cudaSuccess);
         REQUIRE(cudaHostRegister(mine.at + MiB * 3 / 2, 2 * MiB, cudaHostRegisterPortable) == cudaSuccess);
-        box.refuses(box.device.data(), mine.at + MiB / 2, bytes, errc::invalid_argument,
+        box.refuses(box.device.data(), mine.at + MiB / 2, odd_bytes, errc::invalid_argument,
                     {"registrations of different sizes", "split"});
         for (const std::uint64_t at : {0 * MiB, MiB, MiB * 3 / 2})
             REQUIRE(cudaHostUnregister(mine.at + at) == cudaSuccess);
@@ -433,9 +433,9 @@ TEST_CASE("Managed memory, no bytes at all, a stream that is gone") {
     working_box box;
     SECTION("managed") {
         void* managed = nullptr;
-        REQUIRE(cudaMallocManaged(&managed, bytes, cudaMemAttachGlobal) == cudaSuccess);
-        box.refuses(box.device.data(), managed, bytes, errc::unsupported, {"managed", "cudaMemPrefetchAsync"});
-        box.refuses(managed, box.device.data(), bytes, errc::unsupported, {"managed"});
+        REQUIRE(cudaMallocManaged(&managed, odd_bytes, cudaMemAttachGlobal) == cudaSuccess);
+        box.refuses(box.device.data(), managed, odd_bytes, errc::unsupported, {"managed", "cudaMemPrefetchAsync"});
+        box.refuses(managed, box.device.data(), odd_bytes, errc::unsupported, {"managed"});
         REQUIRE(cudaFree(managed) == cudaSuccess);
     }
     SECTION("no bytes") {
@@ -445,12 +445,12 @@ TEST_CASE("Managed memory, no bytes at all, a stream that is gone") {
         const cuda::stream gone = box.stream(0);
         REQUIRE(box.on.destroy(gone));
         for (const cuda::stream each : {gone, cuda::stream(gone.handle)}) {
-            const auto refused = box.moves.copy(box.device.data(), box.host.data(), bytes, each);
+            const auto refused = box.moves.copy(box.device.data(), box.host.data(), odd_bytes, each);
             REQUIRE_FALSE(refused);
             working_box::check_error(refused.error(), errc::invalid_argument, {"stream", "gone"});
             box.check_works();
-            const region to = box.moves.resolve(box.device.data(), bytes).value();
-            const region from = box.moves.resolve(box.host.data(), bytes).value();
+            const region to = box.moves.resolve(box.device.data(), odd_bytes).value();
+            const region from = box.moves.resolve(box.host.data(), odd_bytes).value();
             const auto queued = box.moves.enqueue(to, from, each);
             REQUIRE_FALSE(queued);
             CHECK(queued.error().code() == errc::invalid_argument);
@@ -458,9 +458,9 @@ TEST_CASE("Managed memory, no bytes at all, a stream that is gone") {
         }
     }
     SECTION("pageable memory in a capture") {
-        std::vector<char> ordinary(bytes);
+        std::vector<char> ordinary(odd_bytes);
         REQUIRE(cudaStreamBeginCapture(box.in.handle, cudaStreamCaptureModeGlobal) == cudaSuccess);
-        const auto refused = box.moves.copy(box.device.data(), ordinary.data(), bytes, box.in);
+        const auto refused = box.moves.copy(box.device.data(), ordinary.data(), odd_bytes, box.in);
         cudaGraph_t graph = nullptr;
         CHECK(cudaStreamEndCapture(box.in.handle, &graph) == cudaSuccess);
         REQUIRE_FALSE(refused);
@@ -471,7 +471,7 @@ TEST_CASE("Managed memory, no bytes at all, a stream that is gone") {
         REQUIRE(cudaStreamBeginCapture(box.in.handle, cudaStreamCaptureModeGlobal) == cudaSuccess);
         CHECK(cudaStreamSynchronize(box.in.handle) == cudaErrorStreamCaptureUnsupported);
         (void)cudaGetLastError();
-        const auto refused = box.moves.copy(box.device.data(), box.host.data(), bytes, box.in);
+        const auto refused = box.moves.copy(box.device.data(), box.host.data(), odd_bytes, box.in);
         REQUIRE_FALSE(refused);
         working_box::check_error(refused.error(), errc::invalid_argument, {"capture was broken", "end it"});
         cudaGraph_t graph = nullptr;

@@ -9,10 +9,12 @@
 
 #include <barelink/move/cuda.hpp>
 
+#include <support/captured_graph.hpp>
 #include <support/catch.hpp>
 #include <support/cuda_box.hpp>
 
 using namespace barelink;
+using test::graph;
 
 namespace {
 
@@ -76,29 +78,6 @@ bool holds(const cuda_box::buffer& to, const std::vector<char>& bytes) {
 
 constexpr block_way all_ways[] = {block_way::one_by_one, block_way::batch, block_way::strided, block_way::bounce,
                                   block_way::kernel};
-
-class graph {
-public:
-    template <class Work>
-    graph(cudaStream_t stream, Work work) {
-        REQUIRE(cudaStreamBeginCapture(stream, cudaStreamCaptureModeGlobal) == cudaSuccess);
-        work();
-        cudaGraph_t made = nullptr;
-        REQUIRE(cudaStreamEndCapture(stream, &made) == cudaSuccess);
-        REQUIRE(cudaGraphInstantiate(&ready_, made, 0) == cudaSuccess);
-        REQUIRE(cudaGraphDestroy(made) == cudaSuccess);
-    }
-    graph(const graph&) = delete;
-    graph& operator=(const graph&) = delete;
-    ~graph() { (void)cudaGraphExecDestroy(ready_); }
-    void run(cudaStream_t in) const {
-        REQUIRE(cudaGraphLaunch(ready_, in) == cudaSuccess);
-        REQUIRE(cudaStreamSynchronize(in) == cudaSuccess);
-    }
-
-private:
-    cudaGraphExec_t ready_ = nullptr;
-};
 
 } // namespace
 

@@ -5,45 +5,17 @@
 
 #include <barelink/move/cuda.hpp>
 
+#include <support/captured_graph.hpp>
 #include <support/catch.hpp>
 #include <support/cuda_box.hpp>
 #include <support/transfer_scenarios.hpp>
 
 using namespace barelink;
+using test::graph;
 
 namespace {
 
 using cuda_mover = mover<cuda::runtime>;
-
-/// What a stream is given while `work` runs, as a graph that is ready to be launched.
-class graph {
-public:
-    template <class Work>
-    graph(cudaStream_t stream, Work work) {
-        REQUIRE(cudaStreamBeginCapture(stream, cudaStreamCaptureModeGlobal) == cudaSuccess);
-        work();
-        cudaGraph_t made = nullptr;
-        REQUIRE(cudaStreamEndCapture(stream, &made) == cudaSuccess);
-        REQUIRE(cudaGraphGetNodes(made, nullptr, &nodes_) == cudaSuccess);
-        REQUIRE(cudaGraphInstantiate(&ready_, made, 0) == cudaSuccess);
-        REQUIRE(cudaGraphDestroy(made) == cudaSuccess);
-    }
-    graph(const graph&) = delete;
-    graph& operator=(const graph&) = delete;
-    ~graph() { (void)cudaGraphExecDestroy(ready_); }
-
-    void start(cudaStream_t in) const { REQUIRE(cudaGraphLaunch(ready_, in) == cudaSuccess); }
-    void run(cudaStream_t in) const {
-        start(in);
-        REQUIRE(cudaStreamSynchronize(in) == cudaSuccess);
-    }
-    /// Commands in it.
-    [[nodiscard]] std::size_t nodes() const { return nodes_; }
-
-private:
-    cudaGraphExec_t ready_ = nullptr;
-    std::size_t nodes_ = 0;
-};
 
 bool pageable(const transfer_scenario& s) {
     return s.from.where == endpoint::place::pageable || s.to.where == endpoint::place::pageable;

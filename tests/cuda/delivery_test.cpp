@@ -15,7 +15,7 @@ using namespace barelink;
 
 namespace {
 
-constexpr std::uint64_t bytes = 3 * MiB + 7;
+constexpr std::uint64_t pair_bytes = 3 * MiB + 7;
 
 std::uint64_t opened() {
     return simcuda::calls("cudaDeviceEnablePeerAccess");
@@ -27,7 +27,7 @@ std::uint64_t copied() {
 struct pair_box : cuda_box::server {
     explicit pair_box(const char* machine = "hgx-h100-8", mover_options options = {})
         : cuda_box::server(machine, {}, {.timing_only = false, .trace = true}), moves(on, options),
-          left(on, places::gpu(0), bytes), right(on, places::gpu(3), bytes), from_left(stream(0)),
+          left(on, places::gpu(0), pair_bytes), right(on, places::gpu(3), pair_bytes), from_left(stream(0)),
           from_right(stream(3)) {}
 
     mover<cuda::runtime> moves;
@@ -42,7 +42,7 @@ struct pair_box : cuda_box::server {
         const cuda_box::buffer &src = forth ? left : right, &dst = forth ? right : left;
         src.fill(seed);
         dst.clear();
-        const auto started = moves.copy(dst.data(), src.data(), bytes, forth ? from_left : from_right);
+        const auto started = moves.copy(dst.data(), src.data(), pair_bytes, forth ? from_left : from_right);
         if (!started) FAIL_CHECK(started.error().what());
         if (!started || !started->wait()) return false;
         fallbacks = started->fallbacks();
@@ -179,7 +179,7 @@ TEST_CASE("A path that delivers zeros is found out and not used, whatever its gr
 
 TEST_CASE("A path that hangs has failed when the time is over, and nothing else waits for it") {
     pair_box box;
-    const cuda_box::buffer host(box.on, places::host(0), bytes);
+    const cuda_box::buffer host(box.on, places::host(0), pair_bytes);
     box.inject(0, 3, sim::peer_fault::kind::hangs);
     const auto before = simcuda::live();
     const double start_us = box.on.clock_us();
@@ -192,7 +192,7 @@ TEST_CASE("A path that hangs has failed when the time is over, and nothing else 
     CHECK(simcuda::live().device_allocations == before.device_allocations + 2);
     CHECK(simcuda::live().registrations == before.registrations + 2);
     host.fill(5);
-    const auto loaded = box.moves.copy(box.left.data(), host.data(), bytes, box.from_left);
+    const auto loaded = box.moves.copy(box.left.data(), host.data(), pair_bytes, box.from_left);
     REQUIRE(loaded);
     REQUIRE(loaded->wait());
     CHECK(box.left.holds(5));
@@ -293,7 +293,7 @@ TEST_CASE("Peer access that is withdrawn after the proof is noticed by the next 
     simcuda::refuse_peer(0, 3);
     mover<cuda::runtime> moves(fresh);
     box.left.fill(8);
-    const auto started = moves.copy(box.right.data(), box.left.data(), bytes, box.from_left);
+    const auto started = moves.copy(box.right.data(), box.left.data(), pair_bytes, box.from_left);
     REQUIRE(started);
     REQUIRE(started->wait());
     CHECK(box.right.holds(8));

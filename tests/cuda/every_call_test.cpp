@@ -90,8 +90,8 @@ mover_options options_of(const transfer_scenario& s) {
 }
 
 /// What a scenario's runs have in common: buffers and streams that are there before and after.
-struct rehearsal {
-    explicit rehearsal(const transfer_scenario& s)
+struct whole_program {
+    explicit whole_program(const transfer_scenario& s)
         : box(s.machine), src(box.on, s.from, s.bytes, 0, s.stripe_bytes),
           dst(box.on, s.to, s.bytes, 0, s.stripe_bytes), in(box.stream(gpu_of(s))), other(box.stream(gpu_of(s))),
           options(options_of(s)) {
@@ -149,7 +149,7 @@ struct rehearsal {
 };
 
 outcome copies(const transfer_scenario& s, const failure& planned) {
-    rehearsal run(s);
+    whole_program run(s);
     planned.plan();
     {
         mover<cuda::runtime> moves(run.box.on, run.options);
@@ -166,7 +166,7 @@ outcome copies(const transfer_scenario& s, const failure& planned) {
 
 /// Captured, launched twice, and a copy outside.
 outcome captures(const transfer_scenario& s, const failure& planned) {
-    rehearsal run(s);
+    whole_program run(s);
     planned.plan();
     {
         mover<cuda::runtime> moves(run.box.on, run.options);
@@ -201,7 +201,7 @@ outcome captures(const transfer_scenario& s, const failure& planned) {
 
 /// Memory of a pool to a GPU.
 outcome pools(const transfer_scenario& s, const failure& planned) {
-    rehearsal run(s);
+    whole_program run(s);
     planned.plan();
     {
         mover<cuda::runtime> moves(run.box.on, run.options);

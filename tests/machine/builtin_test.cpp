@@ -20,7 +20,7 @@ node_index gpu(const machine& m, int index) {
 node_index numa(const machine& m, int index) {
     return m.memory(numa_id{index});
 }
-double rate(const machine& m, node_index from, node_index to) {
+double path_rate(const machine& m, node_index from, node_index to) {
     const dma_path* path = m.path(from, to);
     return path ? path->gb_s : 0;
 }
@@ -136,11 +136,11 @@ TEST_CASE("single paths carry what was published", "[machine][builtin]") {
         const machine m = builtin::find(figure.name).value();
         for (const node_index g : m.all(node_kind::gpu)) {
             const node_index near = m.memory(m.at(g).numa);
-            CHECK(rate(m, near, g) == Approx(figure.to_device).epsilon(0.02));
-            CHECK(rate(m, g, near) == Approx(figure.to_host).epsilon(0.02));
+            CHECK(path_rate(m, near, g) == Approx(figure.to_device).epsilon(0.02));
+            CHECK(path_rate(m, g, near) == Approx(figure.to_host).epsilon(0.02));
             if (figure.pair == 0) continue;
             for (const node_index other : m.all(node_kind::gpu))
-                if (other != g) CHECK(rate(m, g, other) == Approx(figure.pair).epsilon(0.02));
+                if (other != g) CHECK(path_rate(m, g, other) == Approx(figure.pair).epsilon(0.02));
         }
     }
 }
@@ -171,7 +171,7 @@ TEST_CASE("dgx1-v100 is a hybrid cube mesh", "[machine][builtin]") {
         int total = 0;
         for (int b = 0; b < 8; ++b) {
             INFO("gpu:" << a << " gpu:" << b);
-            CHECK(rate(m, gpu(m, a), gpu(m, b)) == Approx(links[a][b] * one));
+            CHECK(path_rate(m, gpu(m, a), gpu(m, b)) == Approx(links[a][b] * one));
             total += links[a][b];
         }
         CHECK(total == 6);
@@ -198,7 +198,7 @@ TEST_CASE("dgx-a100 keeps its NPS4 locality", "[machine][builtin]") {
     for (int g = 0; g < 8; ++g) CHECK(m.at(gpu(m, g)).numa == numa_id{near[g]});
     // One node's DRAM feeds the pair that shares an uplink.
     CHECK(shared_links(m, *m.path(numa(m, 3), gpu(m, 0)), *m.path(numa(m, 3), gpu(m, 1))).size() == 3);
-    CHECK(rate(m, numa(m, 7), gpu(m, 0)) == Approx(25.7));
+    CHECK(path_rate(m, numa(m, 7), gpu(m, 0)) == Approx(25.7));
 }
 
 TEST_CASE("Grace machines have no PCIe to their GPUs", "[machine][builtin]") {
@@ -212,8 +212,8 @@ TEST_CASE("Grace machines have no PCIe to their GPUs", "[machine][builtin]") {
         }
     }
     const machine tray = builtin::gb200_4();
-    CHECK(rate(tray, gpu(tray, 0), gpu(tray, 3)) == Approx(792));
-    CHECK(rate(tray, numa(tray, 1), gpu(tray, 0)) == 133);
+    CHECK(path_rate(tray, gpu(tray, 0), gpu(tray, 3)) == Approx(792));
+    CHECK(path_rate(tray, numa(tray, 1), gpu(tray, 0)) == 133);
     CHECK(tray.at(gpu(tray, 1)).numa == numa_id{0});
     CHECK(tray.at(gpu(tray, 2)).numa == numa_id{1});
 }
@@ -237,8 +237,8 @@ TEST_CASE("card servers differ in peer access and in what they share", "[machine
     CHECK(a100.gb_s(a100.hops(path)[2]) == path.gb_s); // the uplink carries one
     CHECK(shared_links(a100, path, *a100.path(numa(a100, 0), gpu(a100, 1))).size() == 3);
     CHECK(shared_links(a100, path, *a100.path(numa(a100, 0), gpu(a100, 2))).size() == 1);
-    CHECK(rate(a100, gpu(a100, 0), gpu(a100, 1)) == Approx(25.7));
-    CHECK(rate(a100, gpu(a100, 0), gpu(a100, 3)) == Approx(25.7));
+    CHECK(path_rate(a100, gpu(a100, 0), gpu(a100, 1)) == Approx(25.7));
+    CHECK(path_rate(a100, gpu(a100, 0), gpu(a100, 3)) == Approx(25.7));
 }
 
 TEST_CASE("azure-nd-h100-v5-vm is flat, one PCI domain to a GPU", "[machine][builtin]") {

@@ -14,7 +14,7 @@ using test::rate;
 
 namespace {
 
-machine read(const std::string& path) {
+machine read_any(const std::string& path) {
     result<machine> read = read_machine_file(path);
     INFO(path << ": " << (read ? "" : read.error().what()));
     REQUIRE(read);
@@ -31,8 +31,8 @@ std::string way(const machine& m, const std::string& id) {
 } // namespace
 
 TEST_CASE("a hint file gives a flat machine its tree", "[machine][merge]") {
-    const machine flat = read(test::fixture("flat-vm-4xa100.nccl.xml"));
-    const machine hint = read(test::fixture("hint-4xa100.nccl.xml"));
+    const machine flat = read_any(test::fixture("flat-vm-4xa100.nccl.xml"));
+    const machine hint = read_any(test::fixture("hint-4xa100.nccl.xml"));
     test::check(flat, {"flat", 2, 2, 0, 4, 4, 0, 0, 0, 25.7, 0, true});
     REQUIRE(flat.at(flat.gpu(gpu_id{2})).numa == numa_id{0});
 
@@ -97,8 +97,8 @@ TEST_CASE("a port that both sides know is one port", "[machine][merge]") {
 }
 
 TEST_CASE("a file about another machine is refused", "[machine][merge]") {
-    const machine flat = read(test::fixture("flat-vm-4xa100.nccl.xml"));
-    const result<machine> merged = merge(flat, read(test::fixture("traps.nccl.xml")));
+    const machine flat = read_any(test::fixture("flat-vm-4xa100.nccl.xml"));
+    const result<machine> merged = merge(flat, read_any(test::fixture("traps.nccl.xml")));
     REQUIRE_FALSE(merged);
     CHECK(merged.error().code() == errc::not_found);
     CHECK(std::string(merged.error().what()).find("traps.nccl is about another machine") == 0);
@@ -112,7 +112,7 @@ TEST_CASE("clouds' files over captures of their machines", "[machine][merge][cap
     }
     SECTION("p4d: root buses become four switches of two GPUs and a NIC") {
         const result<machine> merged =
-            merge(read(folder + "/hwloc/aws-p4d.24xl-vm.xml"), read(folder + "/nccl/aws-p4d-24xl-topo.xml"));
+            merge(read_any(folder + "/hwloc/aws-p4d.24xl-vm.xml"), read_any(folder + "/nccl/aws-p4d-24xl-topo.xml"));
         REQUIRE(merged);
         test::check(*merged, {"p4d", 2, 2, 4, 8, 8, 0, 8, 0, 25.7, 274.5, true});
         test::check_invariants(*merged);
@@ -125,8 +125,8 @@ TEST_CASE("clouds' files over captures of their machines", "[machine][merge][cap
         }
     }
     SECTION("g5: no switches, but the packages become known") {
-        const machine live = read(folder + "/hwloc/aws-g5.48xl-vm.xml");
-        const result<machine> merged = merge(live, read(folder + "/nccl/aws-g5.48xl-topo.xml"));
+        const machine live = read_any(folder + "/hwloc/aws-g5.48xl-vm.xml");
+        const result<machine> merged = merge(live, read_any(folder + "/nccl/aws-g5.48xl-topo.xml"));
         REQUIRE(merged);
         test::check_invariants(*merged);
         CHECK(merged->count(node_kind::gpu) == 8);
@@ -136,8 +136,8 @@ TEST_CASE("clouds' files over captures of their machines", "[machine][merge][cap
         CHECK_FALSE(find_note(*merged, "gpu:7", "nothing says which package"));
     }
     SECTION("p5: the file names the switches that are already there and no GPU") {
-        const machine live = read(folder + "/hwloc/aws-p5.48xl-vm.xml");
-        const result<machine> merged = merge(live, read(folder + "/nccl/aws-p5.48xl-topo.xml"));
+        const machine live = read_any(folder + "/hwloc/aws-p5.48xl-vm.xml");
+        const result<machine> merged = merge(live, read_any(folder + "/nccl/aws-p5.48xl-topo.xml"));
         REQUIRE(merged);
         CHECK(merged->links.size() == live.links.size());
         CHECK(merged->count(node_kind::pcie_switch) == 8);

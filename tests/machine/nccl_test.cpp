@@ -42,7 +42,7 @@ constexpr test::expected_machine captured[] = {
     {"rccl-topo_8p_rome_n4", 2, 7, 8, 8, 0, 0, 0, 0, gen4, 0, false},
 };
 
-machine read(const std::string& path) {
+machine read_nccl(const std::string& path) {
     result<machine> read = read_nccl_xml(path);
     INFO(path << ": " << (read ? "" : read.error().what()));
     REQUIRE(read);
@@ -65,7 +65,7 @@ TEST_CASE("every captured NCCL file reads as the machine it is", "[machine][nccl
     }
     std::set<std::string> expected;
     for (const test::expected_machine& row : captured) {
-        const machine m = read(test::captures() + "/nccl/" + row.file + ".xml");
+        const machine m = read_nccl(test::captures() + "/nccl/" + row.file + ".xml");
         CHECK(m.name == row.file);
         test::check(m, row);
         test::check_invariants(m);
@@ -82,34 +82,34 @@ TEST_CASE("captured NCCL files: what is special about each", "[machine][nccl][ca
         return;
     }
     SECTION("a GPU NVLinked to itself") {
-        const machine m = read(folder + "azure-ncv4-topo.xml");
+        const machine m = read_nccl(folder + "azure-ncv4-topo.xml");
         CHECK(find_note(m, "gpu:3", "to itself were dropped"));
         CHECK(find_note(m, "gpu:0", "no speed"));
     }
     SECTION("link counts overstated seven times") {
-        const machine m = read(folder + "modal-8xb200-vm-flat.xml");
+        const machine m = read_nccl(folder + "modal-8xb200-vm-flat.xml");
         CHECK(find_note(m, "gpu:0", "126 NVLinks are listed and NVIDIA B200 has 18"));
         CHECK(rate(m, link_kind::nvlink, "gpu:7", "nvswitch") == Approx(18 * 44.0));
         CHECK(m.path(m.gpu(gpu_id{0}), m.gpu(gpu_id{7}))->hop_count == 2);
     }
     SECTION("an invisible NVSwitch, Gen4 shown for Gen5 GPUs") {
-        const machine m = read(folder + "gcp-a3-highgpu-8xh100.xml");
+        const machine m = read_nccl(folder + "gcp-a3-highgpu-8xh100.xml");
         CHECK(find_note(m, "gpu:0", "this module always trains at Gen5"));
         CHECK(find_note(m, "switch:0", "raised"));
     }
     SECTION("5.0 GT/s root switches above Gen5, four visible NVSwitches") {
-        const machine m = read(folder + "oci-h100.xml");
+        const machine m = read_nccl(folder + "oci-h100.xml");
         CHECK(find_note(m, "switch:0", "5 GT/s x16, which is an idle link's"));
         CHECK(rate(m, link_kind::pcie, "root:0", "switch:0") == Approx(gen5));
         CHECK(m.path(m.memory(numa_id{0}), m.gpu(gpu_id{0}))->gb_s == Approx(gen5));
     }
     SECTION("switches with invented ids") {
-        const machine m = read(folder + "azure-ndv4-topo.xml");
+        const machine m = read_nccl(folder + "azure-ndv4-topo.xml");
         CHECK(find_note(m, "ffff:ff:01.0", "invented"));
         CHECK_FALSE(m.at(m.find(node_kind::pcie_switch, 0)).pci.known);
     }
     SECTION("NPS4: nodes 1, 3, 5 and 7 on two packages, three switch levels") {
-        const machine m = read(folder + "nvidia-a100-8x-xla.xml");
+        const machine m = read_nccl(folder + "nvidia-a100-8x-xla.xml");
         const std::int32_t near[] = {3, 3, 1, 1, 7, 7, 5, 5};
         for (std::int32_t g = 0; g < 8; ++g) CHECK(m.at(m.gpu(gpu_id{g})).numa == numa_id{near[g]});
         CHECK(m.path(m.memory(numa_id{3}), m.gpu(gpu_id{0}))->hop_count == 6);
@@ -117,31 +117,31 @@ TEST_CASE("captured NCCL files: what is special about each", "[machine][nccl][ca
         CHECK(rate(m, link_kind::dram, "numa:3", "package:0") > 0);
     }
     SECTION("GPUs in the order of their dev") {
-        const machine m = read(folder + "perlmutter-4xa100-sxm.xml");
+        const machine m = read_nccl(folder + "perlmutter-4xa100-sxm.xml");
         const std::uint8_t bus[] = {0x03, 0x41, 0x82, 0xc1};
         for (std::int32_t g = 0; g < 4; ++g) CHECK(m.at(m.gpu(gpu_id{g})).pci.bus == bus[g]);
         CHECK(m.path(m.gpu(gpu_id{0}), m.gpu(gpu_id{3}))->gb_s == Approx(4 * a100_nvlink / 12));
     }
     SECTION("GeForce: four behind one uplink, no peer access") {
-        const machine m = read(folder + "lab-8x3090-switchtec-icelake.xml");
+        const machine m = read_nccl(folder + "lab-8x3090-switchtec-icelake.xml");
         CHECK(m.grants.empty());
         CHECK(m.path(m.gpu(gpu_id{0}), m.gpu(gpu_id{1})) == nullptr);
         CHECK(rate(m, link_kind::pcie, "root:0", "switch:0") == Approx(gen4));
     }
     SECTION("hint files") {
-        const machine m = read(folder + "aws-g5.48xl-topo.xml");
+        const machine m = read_nccl(folder + "aws-g5.48xl-topo.xml");
         CHECK(find_note(m, "0000:00:16.0", "no class"));
         CHECK(m.count(node_kind::nic) == 9);
     }
     SECTION("AMD") {
-        const machine m = read(folder + "rccl-topo_16p_gio-1s-1rp-cascade.xml");
+        const machine m = read_nccl(folder + "rccl-topo_16p_gio-1s-1rp-cascade.xml");
         CHECK(find_note(m, "xgmi", "112 links between AMD GPUs"));
         CHECK(m.paths().empty());
     }
 }
 
 TEST_CASE("our own NCCL fixture holds every trap", "[machine][nccl]") {
-    const machine m = read(test::fixture("traps.nccl.xml"));
+    const machine m = read_nccl(test::fixture("traps.nccl.xml"));
     test::check(m, {"fixture", 2, 2, 1, 4, 3, 1, 0, 0, 12.85, 2 * 274.5 / 12, false});
     test::check_invariants(m);
     // CUDA's GPUs first and in the order of dev, AMD's after them.
@@ -160,7 +160,7 @@ TEST_CASE("our own NCCL fixture holds every trap", "[machine][nccl]") {
 }
 
 TEST_CASE("C2C: bandwidth per link times links, no PCIe way", "[machine][nccl]") {
-    const machine m = read(test::fixture("gh200.nccl.xml"));
+    const machine m = read_nccl(test::fixture("gh200.nccl.xml"));
     test::check(m, {"fixture", 1, 1, 0, 1, 1, 0, 0, 1, 0, 0, false});
     test::check_invariants(m);
     CHECK(rate(m, link_kind::c2c, "package:0", "gpu:0") == Approx(378 * 447.12 / 450));

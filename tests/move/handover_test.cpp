@@ -9,7 +9,7 @@ using namespace barelink;
 
 namespace {
 
-constexpr std::uint64_t bytes = 256 * MiB;
+constexpr std::uint64_t cache_bytes = 256 * MiB;
 
 /// Buffers on two GPUs of a server, and the time of a copy between them, microseconds.
 struct pair_of_gpus {
@@ -19,13 +19,13 @@ struct pair_of_gpus {
 
     pair_of_gpus(const machine& m, int from, int to)
         : on(m, {.timing_only = true}), stream(on.make_stream(m.gpu(gpu_id{to})).value()),
-          src(on.allocate(m.gpu(gpu_id{from}), bytes).value()), dst(on.allocate(m.gpu(gpu_id{to}), bytes).value()) {}
+          src(on.allocate(m.gpu(gpu_id{from}), cache_bytes).value()), dst(on.allocate(m.gpu(gpu_id{to}), cache_bytes).value()) {}
 
     template <class Mover>
     [[nodiscard]] double moved_us(Mover& moves) {
         double best = 1e300;
         for (int round = 0; round < 2; ++round) {
-            const auto started = moves.copy(dst, src, bytes, stream).value();
+            const auto started = moves.copy(dst, src, cache_bytes, stream).value();
             started.wait().value();
             best = std::min(best, started.elapsed_us().value());
         }
@@ -35,7 +35,7 @@ struct pair_of_gpus {
     [[nodiscard]] double by_driver_us() {
         const auto begin = on.make_event(on.issuer(stream)).value(), end = on.make_event(on.issuer(stream)).value();
         on.record(begin, stream).value();
-        on.copy(dst, src, bytes, stream).value();
+        on.copy(dst, src, cache_bytes, stream).value();
         on.record(end, stream).value();
         on.synchronize(end).value();
         return on.elapsed_us(begin, end).value();
@@ -63,10 +63,10 @@ TEST_CASE(
             mover<sim::runtime> moves(box.on, {.relays = gpu_set::all()});
             mover<sim::runtime, planner<staged_path>> staged(box.on);
             const double own_us = box.moved_us(moves), driver_us = box.by_driver_us(), staged_us = box.moved_us(staged);
-            const plan& p = **moves.plan_for(*moves.resolve(box.dst, bytes), *moves.resolve(box.src, bytes));
-            const double reached = rate_gb_s(static_cast<double>(bytes), own_us) / p.bound_gb_s;
+            const plan& p = **moves.plan_for(*moves.resolve(box.dst, cache_bytes), *moves.resolve(box.src, cache_bytes));
+            const double reached = rate_gb_s(static_cast<double>(cache_bytes), own_us) / p.bound_gb_s;
             const double from_us = box.on.now_us();
-            moves.start(box.dst, box.src, bytes, box.stream).value().wait().value();
+            moves.start(box.dst, box.src, cache_bytes, box.stream).value().wait().value();
             const double job_us = box.on.now_us() - from_us;
             if (driver_us < 2 * own_us) FAIL_CHECK(driver_us / own_us << " times the driver's staging");
             if (staged_us < 2 * own_us) FAIL_CHECK(staged_us / own_us << " times our own staging");

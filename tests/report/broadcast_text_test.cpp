@@ -5,8 +5,10 @@
 #include <barelink/report/broadcast_text.hpp>
 
 #include "../support/catch.hpp"
+#include "../support/endpoints.hpp"
 
 using namespace barelink;
+using test::gpu;
 
 namespace {
 
@@ -16,9 +18,6 @@ broadcast_plan planned(const machine& m, endpoint from, gpu_set to, std::uint64_
     asked.to = to;
     asked.bytes = bytes;
     return plan_broadcast(m, asked).value();
-}
-endpoint gpu(std::int32_t index) {
-    return endpoint::gpu(gpu_id{index});
 }
 bool says(const std::string& text, const std::string& part) {
     return text.find(part) != std::string::npos;

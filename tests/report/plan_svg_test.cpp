@@ -2,9 +2,11 @@
 #include <barelink/report/plan_svg.hpp>
 
 #include "../support/generated_machines.hpp"
+#include "../support/endpoints.hpp"
 #include "svg_support.hpp"
 
 using namespace barelink;
+using test::gpu;
 
 namespace {
 
@@ -15,9 +17,6 @@ plan make(const machine& m, endpoint from, endpoint to, std::uint64_t bytes = Gi
     asked.bytes = bytes;
     asked.relays = gpu_set::all();
     return default_planner(m).make(asked).value();
-}
-endpoint gpu(std::int32_t index) {
-    return endpoint::gpu(gpu_id{index});
 }
 
 } // namespace

@@ -4,8 +4,11 @@
 #include <barelink/report/explain.hpp>
 
 #include "../support/catch.hpp"
+#include "../support/endpoints.hpp"
 
 using namespace barelink;
+using test::gpu;
+using test::host;
 
 namespace {
 
@@ -16,12 +19,6 @@ request asking(endpoint from, endpoint to, std::uint64_t bytes, bool relays) {
     asked.bytes = bytes;
     if (relays) asked.relays = gpu_set::all();
     return asked;
-}
-endpoint gpu(std::int32_t index) {
-    return endpoint::gpu(gpu_id{index});
-}
-endpoint host(std::int32_t index) {
-    return endpoint::host(numa_id{index});
 }
 
 } // namespace
