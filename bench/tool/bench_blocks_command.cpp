@@ -58,12 +58,11 @@ private:
         barelink::detail::raise(barelink::error(code, why.c_str()));
     }
 
-    /// One piece of evidence stands for all costs of blocks, also for those that nothing here measures.
+    /// The fit has marked what was measured; the other costs rest on what they did before.
     void save(barelink::machine m, const blocks_report& report) const {
         if (report.fit.empty())
             refuse(barelink::errc::invalid_argument,
                    "--save: too few cells to fit a cost to; leave --sizes, --counts and --ways as they are");
-        m.blocks.source = barelink::evidence::measured;
         barelink::save_machine(m, machine_file).value();
         remark("saved " + machine_file +
                ": costs of batch copy and kernel as measured, strided and gathered copies as before");

@@ -174,6 +174,7 @@ void add_bench_command(CLI::App& app) {
     add_bench_blocks(*command);
     add_bench_load(*command);
     add_bench_broadcast(*command);
+    add_bench_links(*command);
 }
 
 } // namespace tool

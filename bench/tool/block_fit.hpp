@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <initializer_list>
 #include <string>
 #include <utility>
 #include <vector>
@@ -83,7 +84,7 @@ template <std::size_t N>
 /// Fits `batch_us` and `batch_block_us` to the cells of the batch copy, `kernel_us`, `kernel_block_us` and `kernel_link_share` to the
 /// kernel's, by relative errors, with the model that `plan_blocks` chooses by; the links' rates are the machine's. Lists of a
 /// sample follow one another, so the time that a single small list waits for the GPU is not in it. What was not measured
-/// keeps its value; empty where nothing was.
+/// keeps its value and its evidence; empty where nothing was.
 [[nodiscard]] inline std::vector<fitted_cost> fit_block_costs(const barelink::machine& m, const blocks_report& report,
                                                               barelink::block_costs& into) {
     std::vector<detail::observation<2>> batch;
@@ -108,19 +109,25 @@ template <std::size_t N>
         }
     }
     std::vector<fitted_cost> found;
+    using barelink::block_cost;
     const auto set = [&](const char* name, double& cost, double value) {
         found.push_back({name, cost, value});
         cost = value;
     };
+    const auto mark = [&](std::initializer_list<block_cost> measured) {
+        for (const block_cost each : measured) into.measured |= barelink::block_costs::bit(each);
+    };
     if (std::array<double, 2> us{}; detail::fit_positive(batch, us)) {
         set("batch_us", into.batch_us, us[0]);
         set("batch_block_us", into.batch_block_us, us[1]);
+        mark({block_cost::batch_us, block_cost::batch_block_us});
     }
     if (std::array<double, 3> us{}; detail::fit_positive(kernel, us) && us[2] > 0) {
         const double gb_s = 1e-3 / us[2];
         set("kernel_us", into.kernel_us, us[0]);
         set("kernel_block_us", into.kernel_block_us, us[1]);
         set("kernel_link_share", into.kernel_link_share, std::min(1.0, gb_s / link_gb_s));
+        mark({block_cost::kernel_us, block_cost::kernel_block_us, block_cost::kernel_link_share});
         const double each = gb_s / report.asked.multiprocessors; // at least this, or the share could not be reached
         if (each > into.kernel_multiprocessor_gb_s)
             set("kernel_multiprocessor_gb_s", into.kernel_multiprocessor_gb_s, each);

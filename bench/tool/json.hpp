@@ -45,10 +45,10 @@ using json = nlohmann::ordered_json;
 
 [[nodiscard]] inline json link_json(const barelink::machine& m, barelink::link_index position) {
     const barelink::link& l = m.at(position);
-    return {{"id", m.id(position)},       {"a", m.at(l.a).id()},
-            {"b", m.at(l.b).id()},        {"kind", to_string(l.kind)},
-            {"gb_s_ab", l.gb_s_ab},       {"gb_s_ba", l.gb_s_ba},
-            {"latency_us", l.latency_us}, {"evidence", to_string(l.source)}};
+    return {{"id", m.id(position)},           {"a", m.at(l.a).id()},  {"b", m.at(l.b).id()},
+            {"kind", to_string(l.kind)},      {"gb_s_ab", l.gb_s_ab}, {"gb_s_ba", l.gb_s_ba},
+            {"lost_ab", l.lost_ab},           {"lost_ba", l.lost_ba}, {"latency_us", l.latency_us},
+            {"evidence", to_string(l.source)}};
 }
 
 [[nodiscard]] inline json path_json(const barelink::machine& m, const barelink::dma_path& path) {
@@ -70,6 +70,11 @@ using json = nlohmann::ordered_json;
             {"host_threads", costs.host_threads},
             {"driver_staging_bytes", costs.driver_staging_bytes},
             {"driver_staging_us", costs.driver_staging_us},
+            {"chain_read_us", costs.chain_read_us},
+            {"chain_posted_us", costs.chain_posted_us},
+            {"chain_nvlink_us", costs.chain_nvlink_us},
+            {"chain_nvlink_pull_us", costs.chain_nvlink_pull_us},
+            {"driver_staging_start_us", costs.driver_staging_start_us},
             {"evidence", to_string(costs.source)}};
 }
 

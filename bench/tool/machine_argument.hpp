@@ -15,6 +15,7 @@
 #include <barelink/machine/merge.hpp>
 #include <barelink/machine/read.hpp>
 
+#include "calibration_store.hpp"
 #include "cuda_gpus.hpp"
 #if BARELINK_TOOL_CUDA
 #include <barelink/machine/live.hpp>
@@ -26,6 +27,7 @@ namespace tool {
 struct machine_argument {
     std::string named = "live";
     std::string topology_file;
+    bool without_calibration = false; ///< of `live`: rates as they are read and assumed
 
     void add_to(CLI::App& command) {
         command
@@ -37,6 +39,10 @@ struct machine_argument {
             .add_option("--topology-file", topology_file,
                         "A topology file, such as clouds ship for NCCL, that adds what a hypervisor hides of M")
             ->type_name("FILE");
+        command.add_flag(
+            "--no-calibration", without_calibration,
+            "Rates as read and assumed, also where `barelink calibrate` saved measured ones of this machine "
+            "(BARELINK_NO_CALIBRATION=1 does the same)");
     }
 
     [[nodiscard]] bool is_live() const { return named == "live"; }
@@ -45,8 +51,10 @@ struct machine_argument {
     [[nodiscard]] barelink::machine read() const {
         ::setenv("HWLOC_HIDE_ERRORS", "2", 0); // our errors are one line each
         barelink::machine m = read_named();
-        if (topology_file.empty()) return m;
-        return barelink::merge(std::move(m), barelink::read_machine_file(topology_file).value()).value();
+        if (!topology_file.empty())
+            m = barelink::merge(std::move(m), barelink::read_machine_file(topology_file).value()).value();
+        if (is_live() && !without_calibration) use_saved_calibration(m);
+        return m;
     }
 
     /// This machine, with a GPU that CUDA can drive. Errors: also those of `require_cuda_gpus`.

@@ -30,15 +30,23 @@ int main(int argc, char** argv) {
     tool::add_plan_command(app);
     tool::add_copy_command(app);
     tool::add_bench_command(app);
+    tool::add_calibrate_command(app);
+    tool::add_doctor_command(app);
+    tool::add_tax_command(app);
     tool::add_machines_command(app);
     tool::add_demo_command(app);
     try {
-        app.parse(argc, argv);
+        int status = 0;
+        try {
+            app.parse(argc, argv);
+        } catch (const tool::exit_with& done) {
+            status = done.status;
+        }
         if (std::fflush(stdout) != 0 || std::ferror(stdout)) {
             std::fputs("barelink: writing to standard output failed; is the disk full?\n", stderr);
             return 1;
         }
-        return 0;
+        return status;
     } catch (const CLI::ParseError& failure) {
         if (failure.get_exit_code() == 0) return app.exit(failure); // --help and --version
         if (app.get_subcommands().empty() && argc > 1 && argv[1][0] != '-') {

@@ -4,6 +4,8 @@
 
 #include <barelink/core.hpp>
 #include <barelink/machine/builtin.hpp>
+#include <barelink/machine/driver_staging.hpp>
+#include <barelink/machine/duplex.hpp>
 #include <barelink/machine/gpu_model.hpp>
 #include <barelink/machine/machine.hpp>
 #include <barelink/machine/machine_builder.hpp>

@@ -60,7 +60,14 @@ TEST_CASE("what a calibration changed survives bit by bit", "[machine][file]") {
     m.links[3].gb_s_ab = 54.837261946578123;
     m.links[3].gb_s_ba = std::nextafter(55.3, 0);
     m.links[3].source = evidence::measured;
+    m.links[3].lost_ab = 1.0 / 3;
+    m.links[5].lost_ba = 1.0 / 37;
     m.links[4].latency_us = 1e-300;
+    m.costs.chain_read_us = 1.0 / 41;
+    m.costs.chain_posted_us = 1.0 / 43;
+    m.costs.chain_nvlink_us = 1.0 / 47;
+    m.costs.chain_nvlink_pull_us = 1.0 / 53;
+    m.costs.driver_staging_start_us = 1.0 / 59;
     m.costs.submit_us = 1.0 / 3;
     m.costs.host_threads = 3;
     m.costs.source = evidence::measured;

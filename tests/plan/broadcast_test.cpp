@@ -89,7 +89,7 @@ reference::bracket reference_broadcast(const machine& m, const broadcast_request
         // Every destination picks a parent: the source (0) or another destination; what has a cycle is no tree.
         std::vector<std::size_t> parent(to.size(), 0);
         for (bool more = true; more;) {
-            std::vector<std::size_t> rows;
+            std::vector<reference::flow_program::use> rows;
             bool tree = true;
             for (std::size_t d = 0; d < to.size() && tree; ++d) {
                 const node_index from = parent[d] == 0 ? parts[part].from : to[parent[d] - 1];
@@ -102,7 +102,9 @@ reference::bracket reference_broadcast(const machine& m, const broadcast_request
                 }
                 tree &= steps <= to.size();
                 if (tree)
-                    for (const link_direction hop : m.hops(*path)) rows.push_back(hop.slot());
+                    reference::each_use(m, *path, false, true, [&](link_direction hop, double bytes) {
+                        rows.emplace_back(hop.slot(), bytes);
+                    });
             }
             if (tree) {
                 program.routes.push_back(rows);
@@ -116,7 +118,7 @@ reference::bracket reference_broadcast(const machine& m, const broadcast_request
     // Rows that nothing uses have no price.
     std::vector<bool> used(program.capacity.size(), false);
     for (const auto& rows : program.routes)
-        for (const std::size_t row : rows) used[row] = true;
+        for (const auto& use : rows) used[use.row] = true;
     std::vector<std::size_t> number(used.size(), 0);
     std::vector<double> kept;
     for (std::size_t row = 0; row < used.size(); ++row)
@@ -126,7 +128,7 @@ reference::bracket reference_broadcast(const machine& m, const broadcast_request
         }
     program.capacity = kept;
     for (auto& rows : program.routes)
-        for (std::size_t& row : rows) row = number[row];
+        for (auto& use : rows) use.row = number[use.row];
     return reference::solve(program);
 }
 

@@ -5,6 +5,7 @@
 #include <string>
 
 #include <barelink/machine/builtin.hpp>
+#include <barelink/machine/driver_staging.hpp>
 #include <barelink/plan/planner.hpp>
 
 using namespace barelink;
@@ -21,12 +22,9 @@ double predicted_gb_s(const char* name, const char* from, const char* to, std::u
     return default_planner(m).make(asked).value().predicted_gb_s();
 }
 
-/// What the driver reaches for two GPUs without peer access, by the model in copy_costs.
+/// What the driver reaches for two GPUs without peer access.
 double driver_staged(const machine& m, gpu_id from, gpu_id to) {
-    const node_index host = m.memory(m.at(m.gpu(from)).numa);
-    const double out = m.path(m.gpu(from), host)->gb_s, in = m.path(host, m.gpu(to))->gb_s;
-    const double block = m.costs.driver_staging_bytes;
-    return rate_gb_s(block, transfer_us(block, std::min(out, in)) + m.costs.driver_staging_us);
+    return driver_staging_of(m, m.gpu(from), m.gpu(to)).gb_s;
 }
 
 double staged_by_us(const machine& m, std::uint64_t bytes) {
@@ -67,11 +65,12 @@ TEST_CASE("Single links are predicted within 5 % of published measurements") {
     }
 }
 
-TEST_CASE("The V100's size curve is predicted within 10 % from 16 kB up") {
+// Smaller copies of that curve were submitted a hundred at a time: bench/fidelity asks the simulator about those.
+TEST_CASE("The V100's size curve is predicted within 10 % from 100 kB up") {
     const struct {
         std::uint64_t bytes;
         double published_gb_s;
-    } rows[] = {{16'000, 4.0}, {50'000, 7.3}, {100'000, 9.2}, {500'000, 11.6}, {16'000'000, 12.4}};
+    } rows[] = {{100'000, 9.2}, {500'000, 11.6}, {16'000'000, 12.4}};
     for (const auto& row : rows) {
         const double gb_s = predicted_gb_s("dgx1-v100", "host:0", "gpu:0", row.bytes);
         INFO(row.bytes << " bytes: " << gb_s << ", published " << row.published_gb_s);

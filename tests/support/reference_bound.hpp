@@ -24,10 +24,15 @@ struct bracket {
 
 /// maximise t  subject to  sum of x over routes of part p >= share_p * t,  sum of x over routes on a slot <= capacity.
 struct flow_program {
-    std::vector<double> capacity;                 ///< per row
-    std::vector<double> share;                    ///< per part, adding up to 1
-    std::vector<std::vector<std::size_t>> routes; ///< rows that a route fills, one entry for each time it fills it
-    std::vector<std::size_t> part;                ///< of a route
+    std::vector<double> capacity; ///< per row
+    std::vector<double> share;    ///< per part, adding up to 1
+    struct use {                  ///< a row, and how much of it each byte takes
+        std::size_t row;
+        double amount;
+        use(std::size_t r, double a = 1) : row(r), amount(a) {}
+    };
+    std::vector<std::vector<use>> routes; ///< rows that a route fills, one entry for each time it fills it
+    std::vector<std::size_t> part;        ///< of a route
 };
 
 /// What rates `x` reach once they are scaled into the capacities.
@@ -36,7 +41,7 @@ struct flow_program {
     for (std::size_t r = 0; r < x.size(); ++r) {
         x[r] = std::max(x[r], 0.0);
         rate[p.part[r]] += x[r];
-        for (const std::size_t row : p.routes[r]) load[row] += x[r];
+        for (const auto& [row, amount] : p.routes[r]) load[row] += amount * x[r];
     }
     double worst = 0;
     for (std::size_t row = 0; row < load.size(); ++row) worst = std::max(worst, load[row] / p.capacity[row]);
@@ -52,7 +57,7 @@ struct flow_program {
     std::vector<double> cheapest(p.share.size(), 1e300);
     for (std::size_t r = 0; r < p.routes.size(); ++r) {
         double price = 0;
-        for (const std::size_t row : p.routes[r]) price += y[row];
+        for (const auto& [row, amount] : p.routes[r]) price += amount * y[row];
         cheapest[p.part[r]] = std::min(cheapest[p.part[r]], price);
     }
     double cost = 0;
@@ -108,7 +113,7 @@ private:
     std::vector<std::vector<std::pair<std::size_t, double>>> column(columns);
     for (std::size_t r = 0; r < routes; ++r) {
         std::map<std::size_t, double> entries;
-        for (const std::size_t row : p.routes[r]) entries[row] += 1;
+        for (const auto& [row, amount] : p.routes[r]) entries[row] += amount;
         entries[wires + p.part[r]] -= 1;
         column[r].assign(entries.begin(), entries.end());
     }
@@ -212,6 +217,24 @@ all_ways(const barelink::machine& m, barelink::node_index from, barelink::node_i
     return ways;
 }
 
+/// Calls `visit(link direction, bytes)` for what each byte of a copy takes. What goes one way takes from the other: DRAM is one
+/// bus, unless its end of the copy is a ring, which stays in the CPU's cache; links say it themselves.
+template <class Visit>
+void each_use(const barelink::machine& m, const barelink::dma_path& path, bool from_ring, bool to_ring, Visit visit) {
+    using namespace barelink;
+    const bool peers = m.at(path.from).kind == node_kind::gpu && m.at(path.to).kind == node_kind::gpu;
+    for (const link_direction hop : m.hops(path)) {
+        visit(hop, 1.0);
+        const barelink::link& over = m.at(hop.link);
+        const link_direction back{hop.link, !hop.reverse};
+        double lost = hop.reverse ? over.lost_ab : over.lost_ba;
+        if (over.kind == link_kind::pcie && peers) lost = 0;
+        const bool ring = m.at(path.from).kind == node_kind::memory ? from_ring : to_ring;
+        if (over.kind == link_kind::dram) lost = !ring && m.gb_s(hop) > 0 ? m.gb_s(back) / m.gb_s(hop) : 0;
+        if (lost > 0 && m.gb_s(back) > 0) visit(back, lost);
+    }
+}
+
 /// The program of requests between pinned host memory and GPUs that run together: parts by bytes, `host:all` spread
 /// evenly.
 [[nodiscard]] inline flow_program program_of(const barelink::machine& m,
@@ -233,15 +256,18 @@ all_ways(const barelink::machine& m, barelink::node_index from, barelink::node_i
                 const std::size_t part = p.share.size();
                 p.share.push_back(static_cast<double>(r.bytes) / total / static_cast<double>(from.size() * to.size()));
                 for (const auto& stops : all_ways(m, a, z, r)) {
-                    std::vector<std::size_t> filled;
+                    std::vector<flow_program::use> filled;
                     bool dead = false;
-                    for (std::size_t i = 0; i + 1 < stops.size(); ++i)
-                        for (const link_direction hop : m.hops(*m.path(stops[i], stops[i + 1]))) {
-                            dead |= m.gb_s(hop) <= 0;
-                            const auto [at, fresh] = row_of.emplace(hop.slot(), p.capacity.size());
-                            if (fresh) p.capacity.push_back(m.gb_s(hop));
-                            filled.push_back(at->second);
-                        }
+                    const auto fill = [&](link_direction hop, double amount) {
+                        const auto [at, fresh] = row_of.emplace(hop.slot(), p.capacity.size());
+                        if (fresh) p.capacity.push_back(m.gb_s(hop));
+                        filled.emplace_back(at->second, amount);
+                    };
+                    for (std::size_t i = 0; i + 1 < stops.size(); ++i) {
+                        const dma_path& leg = *m.path(stops[i], stops[i + 1]);
+                        for (const link_direction hop : m.hops(leg)) dead |= m.gb_s(hop) <= 0;
+                        each_use(m, leg, i > 0, i + 2 < stops.size(), fill);
+                    }
                     if (dead) continue; // carries nothing
                     p.routes.push_back(std::move(filled));
                     p.part.push_back(part);

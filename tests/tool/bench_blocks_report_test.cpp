@@ -134,6 +134,10 @@ TEST_CASE("blocks: costs are found again from times that follow them", "[tool]")
     CHECK(costs.kernel_block_us == Approx(0.01).epsilon(1e-6));
     CHECK(costs.kernel_link_share == Approx(share).epsilon(1e-6));
     CHECK(costs.row_us == block_costs{}.row_us);
+    CHECK(costs.of(block_cost::batch_us) == evidence::measured);
+    CHECK(costs.of(block_cost::kernel_link_share) == evidence::measured);
+    CHECK(costs.of(block_cost::row_us) == evidence::assumed);
+    CHECK(costs.of(block_cost::kernel_multiprocessor_gb_s) == evidence::assumed);
 
     // Faster than the links' rates say: no cost becomes negative.
     for (blocks_cell& cell : report.cells)

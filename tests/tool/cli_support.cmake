@@ -2,6 +2,7 @@
 file(REMOVE_RECURSE "${FOLDER}")
 file(MAKE_DIRECTORY "${FOLDER}")
 set(ENV{NO_COLOR} "")
+set(ENV{XDG_CACHE_HOME} "${FOLDER}/cache") # never the user's: a calibration there would change what is expected here
 
 # run(STATUS arguments...): sets `out` and `err`; another exit status fails the test.
 function(run wanted)
@@ -39,6 +40,8 @@ function(fails wanted part)
     message(SEND_ERROR "${called}: not one line on stderr:\n${err}")
   endif()
   contains(err "${part}")
+  set(err "${err}" PARENT_SCOPE)
+  set(called "${called}" PARENT_SCOPE)
 endfunction()
 
 # keys(JSON "a,b,c" path...): the object at the path has these keys.

@@ -30,9 +30,20 @@ class Machine:
         described = run_json(tool, "topology", "--machine", name, "--json")
         self.kinds = {node["id"]: node["kind"] for node in described["nodes"]}
         self.capacity = {}
+        self.lost = {}
+        self.pcie = {}
+        self.dram = {}
         for link in described["links"]:
             self.capacity[link["id"], "ab"] = link["gb_s_ab"]
             self.capacity[link["id"], "ba"] = link["gb_s_ba"]
+            # Bytes that the other direction loses to each byte over this one: DRAM is one bus, links say it themselves.
+            for way, back in (("ab", "ba"), ("ba", "ab")):
+                shared_bus = link["kind"] == "dram" and link["gb_s_" + way] > 0
+                self.lost[link["id"], way] = (
+                    link["gb_s_" + back] / link["gb_s_" + way] if shared_bus else link["lost_" + back]
+                )
+            self.pcie[link["id"]] = link["kind"] == "pcie"
+            self.dram[link["id"]] = link["kind"] == "dram"
         self.paths = {
             (path["from"], path["to"]): [tuple(hop) for hop in path["links"]]
             for path in described["paths"]
@@ -49,7 +60,17 @@ class Machine:
                 stops = (start, *between, end)
                 legs = list(zip(stops, stops[1:]))
                 if all(leg in self.paths for leg in legs):
-                    yield [hop for leg in legs for hop in self.paths[leg]]
+                    yield [use for leg in legs for use in self.uses(leg, between)]
+
+    def uses(self, leg, between):
+        """What each byte of a leg takes: (link direction, bytes). Rings in memory stay in the CPU's cache."""
+        ring = any(end in between and self.kinds[end] == "memory" for end in leg)
+        peers = all(self.kinds[end] == "gpu" for end in leg)
+        for link, way in self.paths[leg]:
+            yield (link, way), 1
+            lost = 0 if peers and self.pcie[link] or ring and self.dram[link] else self.lost[link, way]
+            if lost > 0:
+                yield (link, "ba" if way == "ab" else "ab"), lost
 
 
 def linear_program(machine, parts, relays):
@@ -57,19 +78,19 @@ def linear_program(machine, parts, relays):
     flows, rows, demands = [], {}, []
     for start, end in parts:
         mine = []
-        for hops in machine.routes(start, end, relays):
+        for uses in machine.routes(start, end, relays):
             column = f"x{len(flows)}"
             flows.append(column)
             mine.append(column)
-            for hop in hops:
+            for hop, amount in uses:
                 counts = rows.setdefault(hop, {})
-                counts[column] = counts.get(column, 0) + 1
+                counts[column] = counts.get(column, 0) + amount
         demands.append(mine)
     text = ["Maximize", f" total: {len(parts)} r", "Subject To"]
     for number, mine in enumerate(demands):
         text.append(f" d{number}: " + " + ".join(mine) + (" - r = 0" if mine else "r = 0"))
     for number, (hop, counts) in enumerate(rows.items()):
-        terms = " + ".join(f"{count} {column}" for column, count in counts.items())
+        terms = " + ".join(f"{count!r} {column}" for column, count in counts.items())
         text.append(f" l{number}: {terms} <= {machine.capacity[hop]!r}")
     return "\n".join(text + ["End", ""])
 

@@ -1,9 +1,24 @@
 // What scattered copies cost besides their bytes, by the way they go. Machine-wide like `copy_costs`, and measured with them.
 #pragma once
 
+#include <cstdint>
+
 #include <barelink/machine/evidence.hpp>
 
 BARELINK_BEGIN_NAMESPACE
+
+/// The members of `block_costs` in their order.
+enum class block_cost : std::uint8_t {
+    batch_us,
+    batch_block_us,
+    row_us,
+    kernel_us,
+    kernel_block_us,
+    kernel_multiprocessor_gb_s,
+    kernel_link_share,
+    device_gb_s,
+    host_block_us
+};
 
 /// Times in microseconds, rates in GB/s. The defaults are priors (`assumed`) for an H100, each with its source. Where one
 /// way overtakes another is computed from these and from nothing else.
@@ -30,7 +45,17 @@ struct block_costs {
     double device_gb_s = 1000.0;
     /// Each block that a host thread gathers or scatters, besides its bytes. Project choice: two cache misses and a call.
     double host_block_us = 0.2;
+    /// What the costs rest on that were not measured one by one.
     evidence source = evidence::assumed;
+    /// Those that were measured on this machine, a bit each.
+    std::uint32_t measured = 0;
+
+    [[nodiscard]] static constexpr std::uint32_t bit(block_cost cost) noexcept {
+        return 1u << static_cast<unsigned>(cost);
+    }
+    [[nodiscard]] constexpr evidence of(block_cost cost) const noexcept {
+        return (measured & bit(cost)) != 0 ? evidence::measured : source;
+    }
 
     friend bool operator==(const block_costs&, const block_costs&) noexcept = default;
 };

@@ -32,7 +32,7 @@ inline constexpr std::uint16_t amd_vendor = 0x1002;
 
 /// Sources. PCI ids: the PCI ID repository. Links, memory and generations: NVIDIA's data sheets. NVLink per link:
 /// published copies between pairs divided by the links between them (V100 145.6/6, A100 274.5/12, H100 395/18,
-/// H100 PCIe bridge 257/12, H200 396/18, H800 177.7/8); P100, B200 and GB200 have no published pair here and are 0.88
+/// H100 PCIe bridge 257/12, H200 396/18, H800 and H20 as H100); P100, B200 and GB200 have no published pair here and are 0.88
 /// of nominal, the share that H100 reaches.
 inline constexpr gpu_model gpu_models[] = {
     {nvidia_vendor, 0x15f9, "Tesla P100-SXM2-16GB", gpu_form::module, 60, 3, 16 * GiB, 4, 17.6, true},
@@ -67,7 +67,7 @@ inline constexpr gpu_model gpu_models[] = {
     {nvidia_vendor, 0x2336, "NVIDIA H100 80GB HBM3", gpu_form::module, 90, 5, 80 * GiB, 18, 395.0 / 18, true},
     {nvidia_vendor, 0x2331, "NVIDIA H100 PCIe", gpu_form::card, 90, 5, 80 * GiB, 12, 257.0 / 12, true},
     {nvidia_vendor, 0x2321, "NVIDIA H100 NVL", gpu_form::card, 90, 5, 94 * GiB, 12, 257.0 / 12, true},
-    {nvidia_vendor, 0x2324, "NVIDIA H800", gpu_form::module, 90, 5, 80 * GiB, 8, 177.7 / 8, true},
+    {nvidia_vendor, 0x2324, "NVIDIA H800", gpu_form::module, 90, 5, 80 * GiB, 8, 395.0 / 18, true},
     {nvidia_vendor, 0x2329, "NVIDIA H20", gpu_form::module, 90, 5, 96 * GiB, 18, 395.0 / 18, true},
     {nvidia_vendor, 0x2335, "NVIDIA H200", gpu_form::module, 90, 5, 141 * GiB, 18, 396.0 / 18, true},
     {nvidia_vendor, 0x233b, "NVIDIA H200 NVL", gpu_form::card, 90, 5, 141 * GiB, 18, 396.0 / 18, true},
@@ -77,6 +77,13 @@ inline constexpr gpu_model gpu_models[] = {
     {nvidia_vendor, 0x2bb1, "NVIDIA RTX PRO 6000 Blackwell", gpu_form::card, 120, 5, 96 * GiB, 0, 0, true},
     {nvidia_vendor, 0x2b85, "NVIDIA GeForce RTX 5090", gpu_form::card, 120, 5, 32 * GiB, 0, 0, false},
 };
+
+/// What a byte over the links between a GPU and an NVSwitch takes from the other direction, see `link::lost_ab`. Published: 270
+/// GB/s both ways together between two V100, 145.6 one way; up to 520 of 2 x 275 between two A100; from Hopper on nothing
+/// that shows (742 of 2 x 371 between two H100, 784 of 2 x 396 between two H200), nor over a bridge (509 of 2 x 257, H100 PCIe).
+[[nodiscard]] constexpr double nvswitch_lost(const gpu_model& model) noexcept {
+    return model.sm < 90 ? 0.077 : 0;
+}
 
 /// The row of a PCI device, nullptr for a GPU that is not in the table.
 [[nodiscard]] constexpr const gpu_model* find_gpu_model(std::uint16_t vendor, std::uint16_t device) noexcept {

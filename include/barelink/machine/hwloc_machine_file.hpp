@@ -9,6 +9,22 @@
 
 BARELINK_BEGIN_NAMESPACE
 
+/// The text of a machine file, read back and compared. Errors: invalid_argument, as for `save_machine`. `name`: for errors.
+[[nodiscard]] inline result<std::string> machine_file_text(const machine& m, const char* name) {
+    const auto refuse = [&](const char* why) {
+        return error(errc::invalid_argument, text::join({"the machine ", m.name.c_str(), " cannot be saved: ", why}))
+            .about(name);
+    };
+    for (const link& each : m.links)
+        if (each.a.value >= m.nodes.size() || each.b.value >= m.nodes.size()) return refuse("a link joins no node");
+    std::string xml = detail::machine_xml(m);
+    result<machine> back = read_hwloc_xml_buffer(xml.data(), xml.size(), name);
+    if (!back) return refuse(back.error().what());
+    if (!(*back == m))
+        return refuse("it reads back different; call connect() after the last change, and check its rates");
+    return xml;
+}
+
 /// Saves any machine, whatever made it. The file appears whole or not at all: it is written under another name, read
 /// back, compared, and renamed. Rates also stand in it as distance matrices over NUMA nodes and GPUs,
 /// `BarelinkBandwidth` (MB/s) and `BarelinkLatency` (ns), for hwloc's own users. Errors: io (it cannot be written),
@@ -16,18 +32,9 @@ BARELINK_BEGIN_NAMESPACE
 /// not there, one that was not connected).
 [[nodiscard]] inline status save_machine(const machine& m, const char* path) {
     if (!path || !*path) return error(errc::invalid_argument, "a file name is needed to save a machine");
-    const auto refuse = [&](const char* why) {
-        return error(errc::invalid_argument, text::join({"the machine ", m.name.c_str(), " cannot be saved: ", why}))
-            .about(path);
-    };
-    for (const link& each : m.links)
-        if (each.a.value >= m.nodes.size() || each.b.value >= m.nodes.size()) return refuse("a link joins no node");
-    const std::string xml = detail::machine_xml(m);
-    result<machine> back = read_hwloc_xml_buffer(xml.data(), xml.size(), path);
-    if (!back) return refuse(back.error().what());
-    if (!(*back == m))
-        return refuse("it reads back different; call connect() after the last change, and check its rates");
-    return detail::write_file(path, xml);
+    auto xml = machine_file_text(m, path);
+    if (!xml) return xml.error();
+    return detail::write_file(path, *xml);
 }
 [[nodiscard]] inline status save_machine(const machine& m, const std::string& path) {
     return save_machine(m, path.c_str());

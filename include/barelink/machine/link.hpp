@@ -1,4 +1,4 @@
-// The wires of a machine: full duplex, a rate per direction, and where each figure comes from.
+// The wires of a machine: a rate per direction, what the directions take from each other, and where each figure comes from.
 #pragma once
 
 #include <cstdint>
@@ -38,8 +38,15 @@ struct link {
     /// Added to a copy's start-up, once per link crossed.
     double latency_us = 0;
     evidence source = evidence::assumed;
+    /// What a byte that goes the other way takes from each direction, in bytes, at most 1: 0 for a link that is as full duplex as
+    /// it looks.
+    /// On PCIe only copies between host memory and a GPU count: it is the root complex that mixes their reads and writes. Not
+    /// used on `dram` links, whose reads and writes take turns on one bus.
+    double lost_ab = 0;
+    double lost_ba = 0;
 
     [[nodiscard]] double gb_s(bool reverse) const noexcept { return reverse ? gb_s_ba : gb_s_ab; }
+    [[nodiscard]] double lost(bool reverse) const noexcept { return reverse ? lost_ba : lost_ab; }
 
     friend bool operator==(const link&, const link&) noexcept = default;
 };

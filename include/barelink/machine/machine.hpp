@@ -84,6 +84,8 @@ public:
     std::vector<machine_note> notes;
     copy_costs costs;
     block_costs blocks;
+    /// The hardware and driver that rates were measured on, as `hardware_key` writes it; empty: none were.
+    std::string measured_on;
     /// A hypervisor stands between: speeds along a path may be invented, so no reader takes a minimum there.
     bool virtualized = false;
 

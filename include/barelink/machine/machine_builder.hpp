@@ -12,10 +12,13 @@
 
 BARELINK_BEGIN_NAMESPACE
 
-/// What copies reach between the host's side and a device, GB/s in each direction.
+/// What copies reach between the host's side and a device, GB/s in each direction, and what each direction loses to a byte
+/// that goes the other way at the same time, in bytes. Losses belong to root ports: elsewhere they are not looked at.
 struct host_rates {
     double to_device = 0;
     double to_host = 0;
+    double to_device_lost = 0;
+    double to_host_lost = 0;
 };
 
 /// Both directions at what copies reach over a PCIe link (generation 1 to 6, width in lanes).
@@ -106,6 +109,7 @@ private:
         node_index gpu = no_node;
         int nvlinks = 0;
         double nvlink_gb_s = 0;
+        double nvswitch_lost = 0;
     };
 
     node_index add(node_kind kind, const char* name, node_index above, pci_address pci);
@@ -149,6 +153,8 @@ inline node_index machine_builder::add_port(node_index package, host_rates rates
     const node_index port = add(node_kind::root_port, "", package, pci);
     if (numa != unknown_numa) at(port).numa = numa;
     join(link_kind::pcie, package, port, rates.to_device, rates.to_host);
+    made_.links.back().lost_ab = rates.to_device_lost;
+    made_.links.back().lost_ba = rates.to_host_lost;
     return port;
 }
 
@@ -195,7 +201,9 @@ inline machine_builder& machine_builder::nvswitch() {
         const double gb_s = each.nvlinks * each.nvlink_gb_s;
         if (gb_s <= 0) continue;
         if (hub == no_node) hub = add(node_kind::nvswitch, "", no_node, {});
-        if (!find_link(link_kind::nvlink, each.gpu, hub)) join(link_kind::nvlink, each.gpu, hub, gb_s, gb_s);
+        if (find_link(link_kind::nvlink, each.gpu, hub)) continue;
+        join(link_kind::nvlink, each.gpu, hub, gb_s, gb_s);
+        made_.links.back().lost_ab = made_.links.back().lost_ba = each.nvswitch_lost;
     }
     return *this;
 }
@@ -230,7 +238,7 @@ inline node_index machine_builder::add_gpu(const gpu_model& model, node_index ab
     at(added).vendor = model.vendor;
     at(added).device = model.device;
     at(added).cuda = model.vendor == nvidia_vendor;
-    seats_.push_back({added, model.nvlinks, model.nvlink_gb_s});
+    seats_.push_back({added, model.nvlinks, model.nvlink_gb_s, nvswitch_lost(model)});
     return added;
 }
 

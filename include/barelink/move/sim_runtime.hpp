@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include <barelink/machine/driver_staging.hpp>
 #include <barelink/move/detail/sim_engine.hpp>
 #include <barelink/move/detail/sim_memory.hpp>
 #include <barelink/move/runtime.hpp>
@@ -42,7 +43,7 @@ public:
     explicit runtime(machine m, options chosen = {})
         : machine_(std::move(m)), options_(chosen), memory_(chosen.timing_only),
           engine_(machine_, chosen.timing_only, chosen.trace),
-          way_of_(2 * machine_.nodes.size() * machine_.nodes.size(), detail::nothing) {}
+          way_of_(4 * machine_.nodes.size() * machine_.nodes.size(), detail::nothing) {}
     runtime(const runtime&) = delete; // the engine refers to the machine
     runtime& operator=(const runtime&) = delete;
 
@@ -298,8 +299,8 @@ private:
     }
     /// The next copy between the two looks for its way again.
     void forget_ways(node_index from, node_index to) {
-        for (std::uint32_t way = 0; way < 2; ++way)
-            way_of_[2 * (from.value * machine_.nodes.size() + to.value) + way] = detail::nothing;
+        for (std::uint32_t way = 0; way < 4; ++way)
+            way_of_[4 * (from.value * machine_.nodes.size() + to.value) + way] = detail::nothing;
     }
     [[nodiscard]] bool may_access(node_index accessor, node_index peer) const noexcept {
         return access_.empty() || machine_.at(accessor).kind != node_kind::gpu ||
@@ -314,9 +315,26 @@ private:
     }
 
     [[nodiscard]] result<detail::operation> copy_between(void* to, const void* from, std::uint64_t bytes, stream s);
-    [[nodiscard]] result<std::uint32_t> find_way(node_index from, node_index to, node_index issuer);
+    [[nodiscard]] result<std::uint32_t> find_way(node_index from, node_index to, node_index issuer, bool cached);
+    /// Host memory so small that what DMA writes there is still in the CPU's cache when DMA reads it again: rings.
+    [[nodiscard]] bool is_cached(const void* from, const void* to) const noexcept {
+        const auto small = [&](const void* at) {
+            const memory_extent found = memory_.extent(at);
+            return found.bytes > 0 && found.bytes <= cached_bytes && found.where.kind != memory_kind::device;
+        };
+        return small(from) || small(to);
+    }
+    struct staging_pair {
+        node_index one, other;
+        std::uint32_t resource;
+    };
+    [[nodiscard]] std::uint32_t staging_between(node_index one, node_index other, double gb_s);
     [[nodiscard]] std::uint32_t kernel_way(const std::vector<std::uint32_t>& ways, int multiprocessors);
     [[nodiscard]] detail::way host_way(node_index from, node_index to) const;
+
+    /// Of host memory that stays in the last-level cache: Xeons let DMA write into it (Data Direct I/O), and sockets have 30 to 400
+    /// MB. Project choice.
+    static constexpr std::uint64_t cached_bytes = 32 * MiB;
 
     machine machine_;
     options options_;
@@ -326,8 +344,9 @@ private:
     std::vector<char> access_; ///< per pair of nodes; empty: all that the machine allows
     std::vector<node_index> issuers_;
     std::vector<std::uint32_t> recordings_; ///< per event, its latest recording
-    std::vector<std::uint32_t> way_of_;     ///< per pair of nodes, pushed and pulled
+    std::vector<std::uint32_t> way_of_;     ///< per pair of nodes, pushed and pulled, of large and of cached memory
     std::vector<std::uint32_t> kernel_ways_;
+    std::vector<staging_pair> staging_;
     std::vector<block> scratch_; ///< rows of a strided copy
     std::vector<peer_fault> peer_faults_;
     std::uint64_t calls_ = 0, failing_call_ = ~0ull;
@@ -340,7 +359,7 @@ inline result<detail::operation> runtime::copy_between(void* to, const void* fro
     if (!target) return target.error();
     if (source->kind == memory_kind::pageable || target->kind == memory_kind::pageable)
         return error(errc::invalid_argument, "a copy engine cannot reach pageable memory: stage it through a ring");
-    const auto way = find_way(node_at(*source), node_at(*target), issuer(s));
+    const auto way = find_way(node_at(*source), node_at(*target), issuer(s), is_cached(from, to));
     if (!way) return way.error();
     auto op = operation_of(detail::operation::kind::copy, *way);
     op.to = to;
@@ -353,38 +372,41 @@ inline result<detail::operation> runtime::copy_between(void* to, const void* fro
     return op;
 }
 
-inline result<std::uint32_t> runtime::find_way(node_index from, node_index to, node_index issuer) {
+/// The buffer of the driver that both directions of a pair use.
+inline std::uint32_t runtime::staging_between(node_index one, node_index other, double gb_s) {
+    for (const staging_pair& each : staging_)
+        if ((each.one == one && each.other == other) || (each.one == other && each.other == one)) return each.resource;
+    staging_.push_back({one, other, engine_.add_resource(gb_s)});
+    return staging_.back().resource;
+}
+
+inline result<std::uint32_t> runtime::find_way(node_index from, node_index to, node_index issuer, bool cached) {
     const bool pulled = issuer == to;
-    std::uint32_t& known = way_of_[2 * (from.value * machine_.nodes.size() + to.value) + (pulled ? 1 : 0)];
+    std::uint32_t& known =
+        way_of_[4 * (from.value * machine_.nodes.size() + to.value) + (cached ? 2 : 0) + (pulled ? 1 : 0)];
     const dma_path* path = machine_.path(from, to);
     const node &a = machine_.at(from), &b = machine_.at(to);
     if (known == detail::nothing) {
         detail::way found;
         if (path && path->allowed && (pulled ? may_access(to, from) : may_access(from, to))) {
-            for (const link_direction hop : machine_.hops(*path)) found.slots.push_back(hop.slot());
+            engine_.append(found, *path, !cached);
             found.engine = engine_of(machine_, *path, pulled);
             found.latency_us = path->latency_us;
+            found.chain_us = chain_us(machine_, *path, pulled);
         } else if (from == to && a.kind == node_kind::gpu) {
             found.engine = 2 * from.value;
             found.most_gb_s = machine_.blocks.device_gb_s;
         } else if (a.kind == node_kind::gpu && b.kind == node_kind::gpu) {
-            // The driver stages through host memory: both host paths are busy, at the rate of its small double buffer.
-            const auto hosts = machine_.all(node_kind::memory);
-            const dma_path *out = nullptr, *in = nullptr;
-            for (const node_index host : hosts)
-                if (!out || machine_.at(host).numa == a.numa) {
-                    out = machine_.path(from, host);
-                    in = machine_.path(host, to);
-                }
-            if (!out || !in)
-                return error(errc::unsupported, "no way between the two GPUs, not even through host memory");
-            for (const dma_path* half : {out, in})
-                for (const link_direction hop : machine_.hops(*half)) found.slots.push_back(hop.slot());
-            const double slower = out->gb_s < in->gb_s ? out->gb_s : in->gb_s;
-            const double buffer = machine_.costs.driver_staging_bytes;
-            found.most_gb_s = rate_gb_s(buffer, transfer_us(buffer, slower) + machine_.costs.driver_staging_us);
-            found.engine = engine_of(machine_, *out, false);
-            found.latency_us = out->latency_us + in->latency_us + machine_.costs.driver_staging_us;
+            // The driver stages through host memory: both host paths are busy, at the rate of its small buffer, which the two
+            // directions of a pair share.
+            const driver_staging by = driver_staging_of(machine_, from, to);
+            if (!by.out) return error(errc::unsupported, "no way between the two GPUs, not even through host memory");
+            engine_.append(found, *by.out, false);
+            engine_.append(found, *by.in, false);
+            found.shared.push_back({staging_between(from, to, by.both_ways_gb_s), 1.0});
+            found.most_gb_s = by.gb_s;
+            found.engine = engine_of(machine_, *by.out, false);
+            found.latency_us = by.start_us;
         } else {
             return error(errc::unsupported,
                          text::join({"no copy engine joins ", a.id().c_str(), " and ", b.id().c_str()}));

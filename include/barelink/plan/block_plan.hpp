@@ -7,6 +7,7 @@
 #include <string_view>
 #include <vector>
 
+#include <barelink/plan/engines.hpp>
 #include <barelink/plan/plan.hpp>
 
 BARELINK_BEGIN_NAMESPACE
@@ -136,6 +137,7 @@ public:
         const dma_path* path = m.path(from, to);
         gb_s_ = path ? path->gb_s : m.blocks.device_gb_s;
         latency_us_ = path ? path->latency_us : 0;
+        chain_us_ = path ? chain_us(m, *path, false) : 0;
         const double computed_gb_s = multiprocessors * m.blocks.kernel_multiprocessor_gb_s;
         kernel_gb_s_ = path ? gb_s_ * m.blocks.kernel_link_share : gb_s_;
         if (computed_gb_s < kernel_gb_s_) kernel_gb_s_ = computed_gb_s;
@@ -144,7 +146,7 @@ public:
 
     /// Copies of one stream wait for one another; the thread may be slower still.
     [[nodiscard]] double commands(double count) const noexcept {
-        const double engine_us = moved_us_ + count * (costs_.engine_us + latency_us_);
+        const double engine_us = moved_us_ + count * (costs_.engine_us + latency_us_) + (count - 1) * chain_us_;
         const double thread_us = (count - 1) * costs_.submit_us + moved_us_ / count + costs_.engine_us + latency_us_;
         return costs_.submit_us + (engine_us > thread_us ? engine_us : thread_us);
     }
@@ -168,7 +170,7 @@ public:
 private:
     const copy_costs& costs_;
     const block_costs& blocks_;
-    double bytes_, gb_s_ = 0, latency_us_ = 0, kernel_gb_s_ = 0, moved_us_ = 0;
+    double bytes_, gb_s_ = 0, latency_us_ = 0, chain_us_ = 0, kernel_gb_s_ = 0, moved_us_ = 0;
 };
 
 /// Where the ring of `bounce` is: where the host's memory is, else near the sending GPU.

@@ -28,6 +28,14 @@ BARELINK_BEGIN_NAMESPACE
     return static_cast<std::uint32_t>(2 * m.nodes.size()) + (pulled ? hops.back() : hops.front()).slot();
 }
 
+/// Microseconds from the end of a copy to the start of a copy right behind it in one stream, along one path: by what has to come
+/// back first; see `copy_costs`.
+[[nodiscard]] inline double chain_us(const machine& m, const dma_path& path, bool pulled) noexcept {
+    if (m.at(path.from).kind != node_kind::gpu) return m.costs.chain_read_us;
+    if (m.at(m.hops(path).back().link).kind != link_kind::nvlink) return m.costs.chain_posted_us;
+    return pulled ? m.costs.chain_nvlink_pull_us : m.costs.chain_nvlink_us;
+}
+
 /// The GPU whose stream issues a leg.
 [[nodiscard]] inline node_index issuer_of(const machine& m, const leg& l) noexcept {
     if (m.at(l.from).kind != node_kind::gpu) return l.to;

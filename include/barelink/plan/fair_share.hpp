@@ -21,6 +21,13 @@ public:
         room_.assign(capacity_.size(), 0);
         users_.assign(capacity_.size(), 0);
     }
+    /// One more resource; returns its number.
+    std::uint32_t add_resource(double gb_s) {
+        capacity_.push_back(gb_s);
+        room_.push_back(0);
+        users_.push_back(0);
+        return static_cast<std::uint32_t>(capacity_.size() - 1);
+    }
     void set_capacity(std::uint32_t resource, double gb_s) { capacity_[resource] = gb_s; }
     [[nodiscard]] double capacity(std::uint32_t resource) const noexcept { return capacity_[resource]; }
 

@@ -7,6 +7,7 @@
 #include <span>
 #include <vector>
 
+#include <barelink/machine/driver_staging.hpp>
 #include <barelink/plan/broadcast_plan.hpp>
 #include <barelink/plan/planner.hpp>
 
@@ -50,20 +51,10 @@ BARELINK_BEGIN_NAMESPACE
     return us;
 }
 
-/// GB/s of a copy between two GPUs without peer access as the driver does it: a bounce through host memory, one block
-/// after the other, no copy in while another goes out: block / (block / slower leg + hand-over), with
-/// `copy_costs::driver_staging_bytes` and `driver_staging_us`. 0 when host memory reaches neither.
+/// GB/s of a copy between two GPUs without peer access as the driver does it; see `driver_staging`. 0 when host memory reaches
+/// neither.
 [[nodiscard]] inline double driver_staged_gb_s(const machine& m, node_index from, node_index to) {
-    double slower_leg = 0;
-    for (std::uint32_t n = 0; n < m.nodes.size(); ++n) {
-        if (m.nodes[n].kind != node_kind::memory) continue;
-        const dma_path* out = m.path(from, node_index{n});
-        const dma_path* in = m.path(node_index{n}, to);
-        if (out && in) slower_leg = std::max(slower_leg, std::min(out->gb_s, in->gb_s));
-    }
-    if (slower_leg <= 0) return 0;
-    const double block = m.costs.driver_staging_bytes;
-    return rate_gb_s(block, transfer_us(block, slower_leg) + m.costs.driver_staging_us);
+    return driver_staging_of(m, from, to).gb_s;
 }
 
 /// Does every part of a plan go one way? `host:all` has a part for every NUMA node.

@@ -104,6 +104,15 @@ public:
     }
     void close() { body_ += "</g>\n"; }
 
+    /// A picture within a page: the page's style applies, and the page's width decides how large it is.
+    [[nodiscard]] std::string picture(double width, double height, std::string_view title, std::string_view description,
+                                      std::string_view classes) const {
+        return fmt::format("<svg class=\"{5}\" viewBox=\"0 0 {0} {1}\" "
+                           "role=\"img\" aria-label=\"{2}\"><title>{2}</title><desc>{3}</desc>\n{4}</svg>",
+                           detail::svg_number(width), detail::svg_number(height), detail::xml_escaped(title),
+                           detail::xml_escaped(description), body_, classes);
+    }
+
     /// The whole document, with a background in class `bg`. `description` is for those who cannot see it.
     [[nodiscard]] std::string document(double width, double height, std::string_view title,
                                        std::string_view description, std::string_view style) const {

@@ -80,6 +80,7 @@ cudaError_t attribute(const process& p, int device, cudaDeviceAttr which, int& v
     case cudaDevAttrComputeCapabilityMinor: value = compute_capability(gpu) % 10; break;
     case cudaDevAttrWarpSize: value = 32; break;
     case cudaDevAttrMultiProcessorCount: value = 108; break;
+    case cudaDevAttrEccEnabled: value = std::strstr(gpu.name.c_str(), "GeForce") ? 0 : 1; break;
     case cudaDevAttrIntegrated:
     case cudaDevAttrIsMultiGpuBoard:
     case cudaDevAttrComputeMode:

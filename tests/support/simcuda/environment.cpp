@@ -78,6 +78,57 @@ void address_devices(barelink::machine& m) {
     if (changed) m.connect();
 }
 
+void slow_links(barelink::machine& m) {
+    const char* asked = std::getenv("BARELINK_SIM_SLOW");
+    if (!asked || !*asked) return;
+    for (const char* at = asked; *at;) {
+        const char* const equals = std::strchr(at, '=');
+        char* end = nullptr;
+        const double factor = equals ? std::strtod(equals + 1, &end) : 0;
+        bool known = false;
+        if (factor > 0 && (*end == ',' || *end == '\0'))
+            for (barelink::link& each : m.links) {
+                const std::string kind = to_string(each.kind);
+                if (kind.compare(0, kind.size(), at, static_cast<std::size_t>(equals - at)) != 0) continue;
+                each.gb_s_ab *= factor;
+                each.gb_s_ba *= factor;
+                known = true;
+            }
+        if (!known) {
+            std::fprintf(stderr,
+                         "BARELINK_SIM_SLOW=%s: kinds of links that this machine has, such as pcie=0.88,nvlink=0.5\n",
+                         asked);
+            std::abort();
+        }
+        at = *end == ',' ? end + 1 : end;
+    }
+    m.connect();
+}
+
+barelink::sim::faults broken_peers(const barelink::machine& m) {
+    barelink::sim::faults planned;
+    const char* asked = std::getenv("BARELINK_SIM_BREAK");
+    for (const char* at = asked ? asked : ""; *at;) {
+        char how[8] = {};
+        int from = -1, to = -1, used = 0;
+        using kind = barelink::sim::peer_fault::kind;
+        const bool read = std::sscanf(at, "%7[a-z]:%d:%d%n", how, &from, &to, &used) == 3;
+        const std::string named = how;
+        const barelink::node_index a = m.gpu(barelink::gpu_id{from}), b = m.gpu(barelink::gpu_id{to});
+        const bool known = named == "zeros" || named == "hangs" || named == "refused";
+        if (!read || !known || a == barelink::no_node || b == barelink::no_node || a == b ||
+            (at[used] != ',' && at[used] != '\0')) {
+            std::fprintf(stderr, "BARELINK_SIM_BREAK=%s: write zeros, hangs or refused and two GPUs, such as zeros:0:1\n",
+                         asked);
+            std::abort();
+        }
+        planned.peers.push_back(
+            {a, b, named == "zeros" ? kind::delivers_zeros : named == "hangs" ? kind::hangs : kind::refused});
+        at += used + (at[used] == ',' ? 1 : 0);
+    }
+    return planned;
+}
+
 void publish(const barelink::machine& m) {
     numa::set_nodes(m);
     published = true;

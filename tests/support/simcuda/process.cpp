@@ -53,7 +53,10 @@ void world::start() {
     if (started) return;
     started = true;
     auto asked = machine_of_environment(no_gpu);
-    if (asked) running = std::make_unique<process>(std::move(*asked), sim::options{});
+    if (!asked) return;
+    slow_links(*asked);
+    running = std::make_unique<process>(std::move(*asked), sim::options{});
+    running->server.inject(broken_peers(running->server.topology()));
 }
 
 void world::restart(barelink::machine on, sim::options chosen) {

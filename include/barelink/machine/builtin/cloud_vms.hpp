@@ -10,10 +10,10 @@ namespace builtin {
 /// bridge and with no switch; the NUMA node is known.
 [[nodiscard]] inline machine azure_nd_h100_v5_vm() {
     constexpr gpu_model model = *find_gpu_model(nvidia_vendor, 0x2330);
-    // Published in the VM: 51 host to device, 52 device to host.
-    constexpr host_rates gen5{51, 52};
+    // Published in the VM: 51 host to device, 52 device to host. What both at once lose: as on bare metal.
+    constexpr host_rates gen5{51, 52, 0.073, 0.394};
     // DRAM and UPI as on bare metal (`hgx_h100_8`).
-    constexpr package_spec socket{"Intel(R) Xeon(R) Platinum 8480C", 1, 250, 178, 950 * GiB};
+    constexpr package_spec socket{"Intel(R) Xeon(R) Platinum 8480C", 1, 272, 178, 950 * GiB};
 
     machine_builder box("azure-nd-h100-v5-vm");
     const node_index cpus[] = {box.package(socket), box.package(socket)};

@@ -12,7 +12,8 @@ namespace builtin {
 [[nodiscard]] inline machine dgx_a100() {
     constexpr gpu_model model = *find_gpu_model(nvidia_vendor, 0x20b2);
     // Published on a DGX A100, pinned: 25.7 host to device, 25.8 device to host.
-    constexpr host_rates gen4{25.7, 25.8};
+    // What both at once lose: as on a Genoa server with MI210 (published: 28 one way, 45 both ways together).
+    constexpr host_rates gen4{25.7, 25.8, 0.38, 0.04};
     // Rome, eight DDR4-3200 channels, two to a node, 51.2 GB/s nominal; between packages three or four xGMI links of 16
     // lanes at 18 GT/s. What copies reach of them: project priors.
     constexpr package_spec socket{"AMD EPYC 7742 64-Core Processor", 4, 42, 34, 128 * GiB};

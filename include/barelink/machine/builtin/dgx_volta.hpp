@@ -7,8 +7,18 @@ BARELINK_BEGIN_NAMESPACE
 namespace builtin {
 namespace detail {
 
-/// V100 over Gen3 x16: host to device 12.4 (published size curve, 16 MB), device to host 13.1 (published).
-inline constexpr host_rates v100_gen3{12.4, 13.1};
+/// V100 over Gen3 x16: host to device 12.4 (published size curve, 16 MB), device to host 13.1 (published). What both at once
+/// lose: from published runs of nvbandwidth on Gen3 GPUs below a Xeon (12.40 and 13.20 alone, 11.50 and 11.33 at once).
+inline constexpr host_rates v100_gen3{12.4, 13.1, 0.08, 0.16};
+
+/// Published for 16 bytes between two GPUs of a DGX-2: 2.8 us of the calling thread on the Xeons of that time; 2.3 us a copy pushed
+/// and 9.5 us pulled, many in one stream.
+[[nodiscard]] inline copy_costs volta_costs() {
+    copy_costs costs;
+    costs.submit_us = 2.75;
+    costs.chain_nvlink_pull_us = 8.8;
+    return costs;
+}
 
 } // namespace detail
 
@@ -37,7 +47,7 @@ inline constexpr host_rates v100_gen3{12.4, 13.1};
     constexpr wires mesh[] = {{0, 1, 1}, {0, 2, 1}, {0, 3, 2}, {0, 4, 2}, {1, 2, 2}, {1, 3, 1}, {1, 5, 2}, {2, 3, 2},
                               {2, 6, 1}, {3, 7, 1}, {4, 5, 1}, {4, 6, 1}, {4, 7, 2}, {5, 6, 2}, {5, 7, 1}, {6, 7, 2}};
     for (const wires& each : mesh) box.nvlink(gpus[each.a], gpus[each.b], each.links);
-    return std::move(box).finish();
+    return std::move(box.costs(detail::volta_costs())).finish();
 }
 
 /// 16 V100 SXM3 on NVSwitch. The PCIe tree is that of a DGX-2's hwloc capture: two root ports to a package, below each
@@ -62,7 +72,7 @@ inline constexpr host_rates v100_gen3{12.4, 13.1};
         }
     }
     // Six links of a GPU: 145.6 GB/s, the published pair of a DGX-2.
-    return std::move(box.nvswitch()).finish();
+    return std::move(box.nvswitch().costs(detail::volta_costs())).finish();
 }
 
 } // namespace builtin

@@ -10,11 +10,12 @@ namespace detail {
 /// Two Xeon packages, four GPUs on each, every GPU behind a switch with a Gen5 x16 uplink of its own: on published
 /// machines all eight GPUs read the host at full rate at once (H800: 55.2 GB/s each), so no uplink is shared.
 [[nodiscard]] inline machine hgx(const char* name, const char* cpu, const gpu_model& model) {
-    // Published: host to device 55.3 to 55.4 (H100, H200, H800), device to host 55.1 to 55.3.
-    constexpr host_rates gen5{55.3, 55.2};
-    // DRAM, one socket of eight DDR5 channels. Reading feeds four GPUs at full rate, 221 GB/s, with a margin: 250 is a
-    // project prior. Writing: the published 44 to 45 GB/s of each GPU when all eight write (H800), four to a socket.
-    const package_spec socket{cpu, 1, 250, 178, 1024 * GiB};
+    // Published: host to device 55.3 to 55.4 (H100, H200, H800), device to host 55.1 to 55.3; both at once 52.8 and 34.4 (H800).
+    constexpr host_rates gen5{55.3, 55.2, 0.073, 0.394};
+    // DRAM, one socket of eight DDR5 channels. Writing: the published 44 to 45 GB/s of each GPU when all eight write (H800),
+    // four to a socket. Reading: what leaves 34 GB/s of reads beside 22.5 of writes for each GPU when all eight do both (H800);
+    // 0.89 of the data sheet's 307.
+    const package_spec socket{cpu, 1, 272, 178, 1024 * GiB};
 
     machine_builder box(name);
     const node_index cpus[] = {box.package(socket), box.package(socket)};

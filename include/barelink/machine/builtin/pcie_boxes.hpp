@@ -11,6 +11,10 @@ namespace detail {
 /// 16 lanes at 32 GT/s. What copies reach of them: project priors.
 inline constexpr package_spec genoa{"AMD EPYC 9554 64-Core Processor", 1, 350, 280, 768 * GiB};
 inline constexpr double genoa_xgmi_gb_s = 110;
+/// What reading and writing host memory at once lose below an EPYC root port: published for MI210 on this CPU, 28 GB/s one way and
+/// 45 both ways together; how it parts into the two directions follows published runs on other AMD hosts (18 of 28 to the
+/// device, 26.8 to the host).
+inline constexpr double epyc_to_device_lost = 0.38, epyc_to_host_lost = 0.04;
 
 } // namespace detail
 
@@ -19,8 +23,8 @@ inline constexpr double genoa_xgmi_gb_s = 110;
 [[nodiscard]] inline machine l40s_pcie_8() {
     constexpr gpu_model model = *find_gpu_model(nvidia_vendor, 0x26b9);
     // The GPU is Gen4, and copies reach what an A100 reaches: no published figure of its own.
-    constexpr host_rates gen4{25.7, 25.8};
-    constexpr host_rates gen5{55.3, 55.2};
+    constexpr host_rates gen4{25.7, 25.8, detail::epyc_to_device_lost, detail::epyc_to_host_lost};
+    constexpr host_rates gen5{55.3, 55.2, detail::epyc_to_device_lost, detail::epyc_to_host_lost};
 
     machine_builder box("l40s-pcie-8");
     const node_index cpus[] = {box.package(detail::genoa), box.package(detail::genoa)};
@@ -39,7 +43,7 @@ inline constexpr double genoa_xgmi_gb_s = 110;
 [[nodiscard]] inline machine rtx4090_pcie_8() {
     constexpr gpu_model model = *find_gpu_model(nvidia_vendor, 0x2684);
     // Published over boxes and slots: 25.5 to 26.3 host to device, 26.8 device to host.
-    constexpr host_rates gen4{25.9, 26.8};
+    constexpr host_rates gen4{25.9, 26.8, detail::epyc_to_device_lost, detail::epyc_to_host_lost};
 
     machine_builder box("rtx4090-pcie-8");
     const node_index cpus[] = {box.package(detail::genoa), box.package(detail::genoa)};
@@ -53,7 +57,7 @@ inline constexpr double genoa_xgmi_gb_s = 110;
 [[nodiscard]] inline machine a100_pcie_4_switch() {
     constexpr gpu_model model = *find_gpu_model(nvidia_vendor, 0x20b5);
     // Published A100 pinned copies: 25.7 host to device, 25.8 device to host.
-    constexpr host_rates gen4{25.7, 25.8};
+    constexpr host_rates gen4{25.7, 25.8, detail::epyc_to_device_lost, detail::epyc_to_host_lost};
 
     machine_builder box("a100-pcie-4-switch");
     // Milan, eight DDR4-3200 channels, 204.8 GB/s nominal; what copies reach of it is a project prior.

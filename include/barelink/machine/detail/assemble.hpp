@@ -43,6 +43,13 @@ private:
     void join(link_kind kind, node_index a, node_index b, double ab, double ba, evidence source) {
         made_.add(link{kind, a, b, ab, ba, default_latency_us(kind), source});
     }
+    /// A root port to its package: where the CPU mixes reads and writes.
+    void join_root(const sketched_device& device, node_index package, node_index port, const judged_link& as) {
+        const host_model host = host_of(seen_.packages[static_cast<std::size_t>(package_of(device))]);
+        join(link_kind::pcie, package, port, as.gb_s, as.gb_s, as.source);
+        made_.links.back().lost_ab = host.to_device_lost;
+        made_.links.back().lost_ba = host.to_host_lost;
+    }
 
     machine_sketch seen_;
     machine made_;
@@ -269,12 +276,12 @@ inline void machine_assembler::add_pcie_links() {
         const double gb_s = judged_[d].gb_s;
         const node_index package = packages_[static_cast<std::size_t>(package_of(each))];
         if (each.kind == node_kind::root_port) {
-            join(link_kind::pcie, package, nodes_[d], gb_s, gb_s, judged_[d].source);
+            join_root(each, package, nodes_[d], judged_[d]);
         } else if (each.parent >= 0) {
             join(link_kind::pcie, nodes_[static_cast<std::size_t>(each.parent)], nodes_[d], gb_s, gb_s,
                  judged_[d].source);
         } else {
-            join(link_kind::pcie, package, hidden_roots_[d], gb_s, gb_s, judged_[d].source);
+            join_root(each, package, hidden_roots_[d], judged_[d]);
             join(link_kind::pcie, hidden_roots_[d], nodes_[d], gb_s, gb_s, judged_[d].source);
         }
     }

@@ -53,14 +53,15 @@ namespace detail {
     return bytes;
 }
 
-/// Writes a file so that nobody ever sees half of it: under a temporary name beside it, then renamed. Errors: io.
-[[nodiscard]] inline status write_file(const char* path, const std::string& bytes) {
+/// Writes a file so that nobody ever sees half of it: under a temporary name beside it, then renamed. A link of that name is
+/// replaced, not followed. `mode`: who may read it, before the process's umask. Errors: io.
+[[nodiscard]] inline status write_file(const char* path, const std::string& bytes, ::mode_t mode = 0666) {
     const std::string temporary = std::string(path) + ".tmp." + std::to_string(::getpid());
     const auto fail = [&](const char* what, int native) {
         return error(errc::io, text::join({path, what, std::strerror(native)})).about(path).natively(native);
     };
     ::unlink(temporary.c_str()); // left by a process that died and had our number
-    const int file = ::open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    const int file = ::open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode);
     if (file < 0) return fail(" cannot be written: ", errno);
     int native = 0;
     for (std::size_t done = 0; done < bytes.size() && native == 0;) {

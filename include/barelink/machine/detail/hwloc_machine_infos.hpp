@@ -17,7 +17,8 @@ namespace detail {
 /// Names of the info attributes. The node's own is on the object that stands for it, the others on the root.
 inline constexpr const char *node_info = "BarelinkNode", *link_info = "BarelinkLink", *grant_info = "BarelinkGrant",
                             *note_info = "BarelinkNote", *cost_info = "BarelinkCosts",
-                            *block_cost_info = "BarelinkBlockCosts", *name_info = "BarelinkName";
+                            *block_cost_info = "BarelinkBlockCosts", *name_info = "BarelinkName",
+                            *hardware_info = "BarelinkHardware";
 /// What `machine_file_mark` says: the version of these words, then numbers of nodes, links, grants and notes, and
 /// whether virtual.
 inline constexpr int machine_file_version = 1;
@@ -94,6 +95,10 @@ private:
                 damaged_ = !read_costs(value, made_.costs);
             } else if (std::strcmp(info, block_cost_info) == 0) {
                 damaged_ = !read_costs(value, made_.blocks);
+            } else if (std::strcmp(info, hardware_info) == 0) {
+                word_reader words(value);
+                made_.measured_on = words.coded();
+                damaged_ = !words.done();
             } else if (std::strcmp(info, name_info) == 0) {
                 word_reader words(value);
                 made_.name = words.coded();

@@ -192,6 +192,7 @@ inline void machine_xml_writer::write_root_infos() {
     info(name_info, std::move(word_writer().coded(m.name)).take());
     info(cost_info, cost_words(m.costs));
     info(block_cost_info, cost_words(m.blocks));
+    if (!m.measured_on.empty()) info(hardware_info, std::move(word_writer().coded(m.measured_on)).take());
     for (const link& each : m.links) info(link_info, link_words(each));
     for (const peer_grant& each : m.grants) info(grant_info, grant_words(each));
     for (const machine_note& each : m.notes) info(note_info, note_words(each));

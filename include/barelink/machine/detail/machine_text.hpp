@@ -105,6 +105,8 @@ public:
         }
         return bytes;
     }
+    /// Words are left: what a newer file adds.
+    [[nodiscard]] bool more() const noexcept { return good_ && !rest_.empty(); }
     [[nodiscard]] bool good() const noexcept { return good_; }
     [[nodiscard]] bool done() const noexcept { return good_ && rest_.empty(); }
 
@@ -140,11 +142,13 @@ private:
     return words.done();
 }
 
-/// `KIND A B GB_S_AB GB_S_BA LATENCY_US EVIDENCE`; A and B are positions of nodes.
+/// `KIND A B GB_S_AB GB_S_BA LATENCY_US EVIDENCE [LOST_AB LOST_BA]`; A and B are positions of nodes.
 [[nodiscard]] inline std::string link_words(const link& l) {
     word_writer words;
     words.word(to_string(l.kind)).number(l.a.value).number(l.b.value).number(l.gb_s_ab).number(l.gb_s_ba);
-    return std::move(words.number(l.latency_us).word(to_string(l.source))).take();
+    words.number(l.latency_us).word(to_string(l.source));
+    if (l.lost_ab != 0 || l.lost_ba != 0) words.number(l.lost_ab).number(l.lost_ba);
+    return std::move(words).take();
 }
 [[nodiscard]] inline bool read_link(std::string_view written, std::size_t nodes, link& l) {
     word_reader words(written);
@@ -155,7 +159,11 @@ private:
     l.gb_s_ba = words.amount();
     l.latency_us = words.amount();
     l.source = words.named(evidence::measured);
-    return words.done() && l.a.value < nodes && l.b.value < nodes && l.a != l.b;
+    if (words.more()) {
+        l.lost_ab = words.amount();
+        l.lost_ba = words.amount();
+    }
+    return words.done() && l.lost_ab <= 1 && l.lost_ba <= 1 && l.a.value < nodes && l.b.value < nodes && l.a != l.b;
 }
 
 /// `FROM TO ALLOWED PROOF`
@@ -184,12 +192,15 @@ private:
     return words.done();
 }
 
-/// The members of `copy_costs` in their order.
+/// The members of `copy_costs` in their order. Files written before the last five keep the priors.
 [[nodiscard]] inline std::string cost_words(const copy_costs& c) {
     word_writer words;
     words.number(c.submit_us).number(c.engine_us).number(c.event_us).number(c.wake_us).number(c.host_copy_gb_s);
     words.number(c.host_threads).number(c.driver_staging_bytes).number(c.driver_staging_us);
-    return std::move(words.word(to_string(c.source))).take();
+    words.word(to_string(c.source)).number(c.chain_read_us).number(c.chain_posted_us).number(c.chain_nvlink_us);
+    words.number(c.chain_nvlink_pull_us);
+    words.number(c.driver_staging_start_us);
+    return std::move(words).take();
 }
 [[nodiscard]] inline bool read_costs(std::string_view written, copy_costs& c) {
     word_reader words(written);
@@ -202,6 +213,13 @@ private:
     c.driver_staging_bytes = words.amount();
     c.driver_staging_us = words.amount();
     c.source = words.named(evidence::measured);
+    if (words.more()) {
+        c.chain_read_us = words.amount();
+        c.chain_posted_us = words.amount();
+        c.chain_nvlink_us = words.amount();
+        c.chain_nvlink_pull_us = words.amount();
+        c.driver_staging_start_us = words.amount();
+    }
     return words.done() && c.host_threads >= 0;
 }
 
@@ -210,8 +228,9 @@ private:
     word_writer words;
     words.number(c.batch_us).number(c.batch_block_us).number(c.row_us).number(c.kernel_us).number(c.kernel_block_us);
     words.number(c.kernel_multiprocessor_gb_s).number(c.kernel_link_share);
-    words.number(c.device_gb_s).number(c.host_block_us);
-    return std::move(words.word(to_string(c.source))).take();
+    words.number(c.device_gb_s).number(c.host_block_us).word(to_string(c.source));
+    if (c.measured != 0) words.number(c.measured);
+    return std::move(words).take();
 }
 [[nodiscard]] inline bool read_costs(std::string_view written, block_costs& c) {
     word_reader words(written);
@@ -219,7 +238,8 @@ private:
                          &c.kernel_multiprocessor_gb_s, &c.kernel_link_share, &c.device_gb_s, &c.host_block_us})
         *each = words.amount();
     c.source = words.named(evidence::measured);
-    return words.done();
+    if (words.more()) c.measured = words.number<std::uint32_t>();
+    return words.done() && c.measured < 2 * block_costs::bit(block_cost::host_block_us);
 }
 
 } // namespace detail

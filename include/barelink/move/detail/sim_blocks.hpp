@@ -123,6 +123,12 @@ inline std::uint32_t runtime::kernel_way(const std::vector<std::uint32_t>& ways,
         all.zeros |= one.zeros;
         all.hangs |= one.hangs;
         if (one.latency_us > all.latency_us) all.latency_us = one.latency_us;
+        const auto join = [](std::vector<detail::toll>& into, const std::vector<detail::toll>& from) {
+            for (const detail::toll& toll : from)
+                if (std::find(into.begin(), into.end(), toll) == into.end()) into.push_back(toll);
+        };
+        join(all.shared, one.shared);
+        join(all.lost, one.lost);
         for (const std::uint32_t slot : one.slots) {
             if (std::find(all.slots.begin(), all.slots.end(), slot) == all.slots.end()) all.slots.push_back(slot);
             const link_direction hop = link_direction{link_index{slot / 2}, slot % 2 != 0};

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include <barelink/machine/duplex.hpp>
 #include <barelink/move/detail/sim_flows.hpp>
 #include <barelink/move/detail/sim_lists.hpp>
 #include <barelink/move/sim_faults.hpp>
@@ -23,10 +24,29 @@ class engine {
 public:
     engine(const machine& m, bool timing_only, bool tracing)
         : machine_(m), timing_only_(timing_only), tracing_(tracing), flows_(barelink::detail::slot_capacities(m)),
-          engine_busy_(engine_count(m), nothing), engine_queue_(engine_count(m)) {}
+          bus_of_(m.links.size(), nothing), engine_busy_(engine_count(m), nothing), engine_queue_(engine_count(m)) {}
 
     std::deque<way> ways; ///< grows while flows point into it
     list_store lists;
+
+    /// Something besides links that ways share.
+    [[nodiscard]] std::uint32_t add_resource(double gb_s) { return flows_.add_resource(gb_s); }
+    /// Adds to a way what a copy along `path` crosses and takes. `on_bus`: reads and writes of the host memory at its end take turns.
+    void append(way& to, const dma_path& path, bool on_bus) {
+        for (const link_direction hop : machine_.hops(path)) {
+            const link& over = machine_.at(hop.link);
+            const double gb_s = over.gb_s(hop.reverse), back_gb_s = over.gb_s(!hop.reverse);
+            if (over.kind == link_kind::dram && on_bus) {
+                std::uint32_t& bus = bus_of_[hop.link.value];
+                if (bus == nothing) bus = add_resource(1.0);
+                if (gb_s > 0) to.shared.push_back({bus, 1 / gb_s});
+                if (gb_s < back_gb_s) to.weight = std::min(to.weight, gb_s / back_gb_s);
+            } else if (const double bytes = lost_to(machine_, path, hop); bytes > 0 && over.kind != link_kind::dram) {
+                to.lost.push_back({opposite(hop).slot(), bytes});
+            }
+            to.slots.push_back(hop.slot());
+        }
+    }
 
     [[nodiscard]] double now_us() const noexcept { return now_us_; }
     [[nodiscard]] const copy_trace& trace() const noexcept { return trace_; }
@@ -116,6 +136,7 @@ private:
         bool running = false; ///< the head is a copy or kernel in progress, or waits for an engine or an event
         bool failed = false;
         double started_us = 0;
+        double chained_us = 0; ///< a copy right behind a copy starts no sooner
         [[nodiscard]] bool queue_empty() const noexcept { return head == queue.size(); }
         [[nodiscard]] operation& front() noexcept { return queue[head]; }
         void pop() {
@@ -214,6 +235,7 @@ private:
                 op.list = lists.add(static_cast<const block*>(op.from), op.count);
                 return start(index);
             case operation::kind::copy: {
+                if (s.chained_us > now_us_) return schedule(s.chained_us, timed::progress, index);
                 s.running = true;
                 const std::uint32_t by = ways[op.target].engine;
                 if (engine_busy_[by] != nothing)
@@ -223,6 +245,7 @@ private:
                 return;
             }
             }
+            streams_[index].chained_us = 0;
             streams_[index].pop();
         }
     }
@@ -327,6 +350,7 @@ private:
         const operation op = s.front();
         s.running = false;
         if (op.list != nothing) lists.drop(op.list);
+        s.chained_us = op.what == operation::kind::copy ? now_us_ + ways[op.target].chain_us : 0;
         s.pop();
         if (op.what == operation::kind::kernel && op.work && !timing_only_) op.work(op.to);
         progress(stream);
@@ -358,6 +382,7 @@ private:
     bool timing_only_, tracing_;
     double now_us_ = 0;
     flow_table flows_;
+    std::vector<std::uint32_t> bus_of_; ///< per DRAM link, the resource that reading and writing share
     bool host_flow_done_ = false;
     std::uint64_t next_order_ = 0, races_ = 0;
     std::vector<stream_state> streams_;

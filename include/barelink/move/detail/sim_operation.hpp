@@ -13,11 +13,23 @@ namespace sim::detail {
 
 inline constexpr std::uint32_t nothing = 0xffffffffu;
 
+/// What each byte takes from a resource.
+struct toll {
+    std::uint32_t of = nothing;
+    double amount = 0;
+    friend bool operator==(const toll&, const toll&) = default;
+};
+
 /// How one copy goes: what it fills, what it occupies, how it may be limited.
 struct way {
     std::vector<std::uint32_t> slots;
+    std::vector<toll>
+        shared;             ///< resources besides, that it waits for like for a link: DRAM buses, the driver's staging
+    std::vector<toll> lost; ///< link directions that have less to give because of it; it does not wait for them
+    double weight = 1;      ///< of its flow: reads and writes of one memory get the same time, not the same bytes
     std::uint32_t engine = nothing;
     double latency_us = 0;
+    double chain_us = 0; ///< until a copy right behind it may start
     double most_gb_s = fair_share::unlimited;
     bool zeros = false;
     bool refused = false;

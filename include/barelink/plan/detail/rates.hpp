@@ -5,6 +5,7 @@
 #include <span>
 #include <vector>
 
+#include <barelink/machine/duplex.hpp>
 #include <barelink/plan/detail/packing_lp.hpp>
 #include <barelink/plan/engines.hpp>
 #include <barelink/plan/fair_share.hpp>
@@ -52,14 +53,42 @@ void for_each_host_leg(const machine& m, const candidate& way, const demand& wan
     });
 }
 
+/// Calls `visit(slot, bytes)` for what each byte of a candidate takes from link directions that it does not cross itself, because
+/// it goes the other way over the same link. Only for directions in `crossed`: where nobody goes, nothing is lost. Nor by memory
+/// that bytes only pass through: rings are small and stay in the CPU's cache.
+template <class Visit>
+void for_each_loss(const machine& m, const candidate& way, const demand& wanted, const std::vector<char>& crossed,
+                   Visit visit) {
+    for_each_leg(m, way, wanted, [&](const dma_path& path) {
+        const bool ring = (path.from != wanted.from && m.at(path.from).kind == node_kind::memory) ||
+                          (path.to != wanted.to && m.at(path.to).kind == node_kind::memory);
+        for (const link_direction hop : m.hops(path)) {
+            const std::uint32_t back = opposite(hop).slot();
+            if (!crossed[back] || (ring && m.at(hop.link).kind == link_kind::dram)) continue;
+            if (const double bytes = lost_to(m, path, hop); bytes > 0) visit(back, bytes);
+        }
+    });
+}
+
+/// Which slots some candidate crosses; `both_ways` when there is a link that is crossed both ways.
+struct crossed_slots {
+    std::vector<char> slots;
+    bool both_ways = false;
+
+    crossed_slots(const machine& m, const candidate_list& ways) : slots(host_threads_slot(m) + 1, 0) {
+        for (const std::uint32_t slot : ways.slots) slots[slot] = 1;
+        for (std::size_t slot = 0; slot + 1 < slots.size(); slot += 2) both_ways |= slots[slot] && slots[slot + 1];
+    }
+};
+
 /// Maximises the rate of the demands together, each in proportion to its bytes, so that all end at the same time.
 ///
-/// Rows are the link directions that some candidate fills. Directions filled by exactly the same candidates (the links of
+/// Rows are the link directions that some candidate fills, by crossing them or by what it takes from them on its way back. Directions filled by exactly the same candidates (the links of
 /// one PCIe chain) make one row with the smallest of their capacities: a server comes down to ten or twenty rows.
 class rate_program {
 public:
     rate_program(const machine& m, const candidate_list& ways, std::span<const demand> demands)
-        : machine_(m), ways_(ways), demands_(demands), row_of_slot_(host_threads_slot(m) + 1) {}
+        : machine_(m), ways_(ways), demands_(demands), crossed_(m, ways), row_of_slot_(host_threads_slot(m) + 1) {}
 
     /// Also keeps to what copy engines can do, not only links: an engine serves one copy at a time, so the times that its
     /// copies take alone must add up to no more than all of it. Says whether that adds anything: where all paths of an engine are
@@ -108,6 +137,15 @@ private:
                 std::uint64_t mixed = (signature[slot] ^ (c + 1)) * 0x9e3779b97f4a7c15ull;
                 signature[slot] = mixed ^ (mixed >> 29);
             }
+        if (crossed_.both_ways)
+            for (const std::uint32_t c : columns)
+                for_each_loss(machine_, ways_.routes[c], demands_[ways_.routes[c].part], crossed_.slots,
+                              [&](std::uint32_t slot, double bytes) {
+                                  if (signature[slot] == 0) return; // crossed by none of these columns
+                                  const auto amount = static_cast<std::uint64_t>(bytes * 1e12) << 20;
+                                  std::uint64_t mixed = (signature[slot] ^ (amount + c + 1)) * 0x9e3779b97f4a7c15ull;
+                                  signature[slot] = mixed ^ (mixed >> 29);
+                              });
         groups_.clear();
         for (std::uint32_t slot = 0; slot < signature.size(); ++slot) {
             row_of_slot_[slot] = none;
@@ -133,6 +171,11 @@ private:
             lp.begin_column((single ? 1.0 : 0.0) - detour_price * way.slot_count);
             for (const std::uint32_t slot : ways_.slots_of(way))
                 if (groups_[row_of_slot_[slot]].slot == slot) lp.entry(row_of_slot_[slot], 1.0);
+            if (crossed_.both_ways)
+                for_each_loss(machine_, way, demands_[way.part], crossed_.slots, [&](std::uint32_t slot, double bytes) {
+                    const std::uint32_t row = row_of_slot_[slot];
+                    if (row != none && groups_[row].slot == slot) lp.entry(row, bytes);
+                });
             if (engines_ > 0)
                 for_each_host_leg(machine_, way, demands_[way.part], [&](const dma_path& path) {
                     const std::uint32_t row = engine_row_[engine_of(machine_, path, false)];
@@ -180,6 +223,7 @@ private:
     const machine& machine_;
     const candidate_list& ways_;
     std::span<const demand> demands_;
+    crossed_slots crossed_;
     std::vector<group> groups_;
     std::vector<std::uint32_t> row_of_slot_, engine_row_;
     std::vector<double> slowest_;

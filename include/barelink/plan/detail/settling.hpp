@@ -15,7 +15,7 @@ namespace detail {
 class settling {
 public:
     settling(const machine& m, const candidate_list& ways, std::span<const demand> demands)
-        : machine_(m), ways_(ways), demands_(demands), fair_(capacities(m)) {}
+        : machine_(m), ways_(ways), demands_(demands), crossed_(m, ways), fair_(capacities(m)) {}
 
     /// Fair sharing alone.
     void divide_fairly(std::span<share> shares) {
@@ -62,6 +62,9 @@ private:
         for_each_host_leg(machine_, way, demands_[way.part], [&](const dma_path& path) {
             fair_.use(host_threads_slot(machine_) + 1 + engine_of(machine_, path, false), 1 / path.gb_s);
         });
+        if (crossed_.both_ways)
+            for_each_loss(machine_, way, demands_[way.part], crossed_.slots,
+                          [&](std::uint32_t slot, double bytes) { fair_.use(slot, bytes); });
     }
 
     void share_out(std::span<share> shares) {
@@ -196,6 +199,7 @@ private:
     const machine& machine_;
     const candidate_list& ways_;
     std::span<const demand> demands_;
+    crossed_slots crossed_;
     fair_share fair_;
     bool disturbed_ = false;
 };

@@ -6,6 +6,7 @@
 #include <span>
 #include <vector>
 
+#include <barelink/machine/duplex.hpp>
 #include <barelink/plan/engines.hpp>
 #include <barelink/plan/plan.hpp>
 
@@ -23,6 +24,11 @@ struct tree_problem {
     std::vector<node_index> rests;
     bool trust_unproved = false;
 };
+
+/// As `lost_to`, but for memory: a broadcast only reads its source, and rings stay in the CPU's cache.
+[[nodiscard]] inline double lost_in_tree(const machine& m, const dma_path& path, link_direction hop) noexcept {
+    return m.at(hop.link).kind == link_kind::dram ? 0 : lost_to(m, path, hop);
+}
 
 /// One copy command an arc; a tree is its arcs, parents before children.
 class tree_graph {
@@ -49,6 +55,9 @@ public:
         for (const link_direction hop : machine_.hops(path)) {
             const std::uint32_t row = row_of_slot_[hop.slot()];
             if (first_slot_[row] == hop.slot()) visit(row, 1.0);
+            const std::uint32_t back = row_of_slot_[opposite(hop).slot()];
+            if (back == none || first_slot_[back] != opposite(hop).slot()) continue;
+            if (const double bytes = lost_in_tree(machine_, path, hop); bytes > 0) visit(back, bytes);
         }
         if (engine_row_.empty() || is_peer(path)) return;
         visit(engine_row_[engine_of(machine_, path, false)], 1 / path.gb_s);
@@ -158,13 +167,22 @@ private:
                 if (const dma_path* path = from == to ? nullptr : usable(from, to)) arcs_.push_back(path);
     }
 
-    /// Directions that the same arcs cross make one row, as in the program for routes.
+    /// Directions that the same arcs cross, and take from on the way back, make one row, as in the program for routes.
     void group_slots() {
         std::vector<std::uint64_t> signature(row_of_slot_.size(), 0);
         for (std::uint32_t a = 0; a < arcs_.size(); ++a)
             for (const link_direction hop : machine_.hops(*arcs_[a])) {
                 const std::uint64_t mixed = (signature[hop.slot()] ^ (a + 1)) * 0x9e3779b97f4a7c15ull;
                 signature[hop.slot()] = mixed ^ (mixed >> 29);
+            }
+        for (std::uint32_t a = 0; a < arcs_.size(); ++a)
+            for (const link_direction hop : machine_.hops(*arcs_[a])) {
+                const std::uint32_t back = opposite(hop).slot();
+                const double bytes = signature[back] != 0 ? lost_in_tree(machine_, *arcs_[a], hop) : 0;
+                if (bytes <= 0) continue;
+                const auto amount = static_cast<std::uint64_t>(bytes * 1e12) << 20;
+                const std::uint64_t mixed = (signature[back] ^ (amount + a + 1)) * 0x9e3779b97f4a7c15ull;
+                signature[back] = mixed ^ (mixed >> 29);
             }
         std::vector<std::uint64_t> known;
         for (std::uint32_t slot = 0; slot < signature.size(); ++slot) {

@@ -5,6 +5,7 @@
 #include <span>
 #include <vector>
 
+#include <barelink/machine/duplex.hpp>
 #include <barelink/plan/broadcast_plan.hpp>
 #include <barelink/plan/detail/tree_packing.hpp>
 #include <barelink/plan/fair_share.hpp>
@@ -64,12 +65,22 @@ private:
     void share_links(std::span<const tree_packing::packed> trees, Runs runs) {
         links_.clear();
         std::vector<std::uint32_t> slots;
+        std::vector<char> crossed(2 * machine_.links.size(), 0);
+        for (std::size_t i = 0; i < trees.size(); ++i)
+            if (runs(i))
+                for (const dma_path* path : trees[i].arcs)
+                    for (const link_direction hop : machine_.hops(*path)) crossed[hop.slot()] = 1;
         for (std::size_t i = 0; i < trees.size(); ++i) {
             if (!runs(i)) continue;
             slots.clear();
             for (const dma_path* path : trees[i].arcs)
                 for (const link_direction hop : machine_.hops(*path)) slots.push_back(hop.slot());
             links_.add(slots);
+            for (const dma_path* path : trees[i].arcs)
+                for (const link_direction hop : machine_.hops(*path))
+                    if (crossed[opposite(hop).slot()])
+                        if (const double bytes = lost_in_tree(machine_, *path, hop); bytes > 0)
+                            links_.use(opposite(hop).slot(), bytes);
         }
         links_.solve();
     }
