@@ -14,9 +14,9 @@
 #include <barelink/report/topology_text.hpp>
 
 #include "commands.hpp"
+#include "copy/simulated_copy.hpp"
 #include "machine_argument.hpp"
 #include "output.hpp"
-#include "simulated_copy.hpp"
 
 namespace tool {
 namespace {

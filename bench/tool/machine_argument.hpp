@@ -15,7 +15,7 @@
 #include <barelink/machine/merge.hpp>
 #include <barelink/machine/read.hpp>
 
-#include "calibration_store.hpp"
+#include "calibrate/calibration_store.hpp"
 #include "cuda_gpus.hpp"
 #if BARELINK_TOOL_CUDA
 #include <barelink/machine/live.hpp>

@@ -10,7 +10,7 @@
 
 #include <barelink/machine/machine.hpp>
 
-#include "bench_result.hpp"
+#include "bench/bench_result.hpp"
 #include "cuda_gpus.hpp"
 
 namespace tool {

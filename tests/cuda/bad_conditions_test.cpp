@@ -37,8 +37,8 @@ struct pages {
 /// A box with a mover and a good pair of buffers to show that it still works.
 struct working_box : cuda_box::server {
     explicit working_box(const machine& m, mover_options options = {})
-        : cuda_box::server(m), moves(on, options), host(on, places::host(0), odd_bytes), device(on, places::gpu(0), odd_bytes),
-          in(stream(0)) {}
+        : cuda_box::server(m), moves(on, options), host(on, places::host(0), odd_bytes),
+          device(on, places::gpu(0), odd_bytes), in(stream(0)) {}
     explicit working_box(const char* name = "hgx-h100-8", mover_options options = {})
         : working_box(builtin::find(name).value(), options) {}
 
@@ -375,7 +375,8 @@ TEST_CASE("Pointers that are none") {
     SECTION("mapped at the start only") {
         const pages mapped(2 * odd_bytes);
         REQUIRE(::munmap(mapped.at + odd_bytes, odd_bytes) == 0);
-        box.refuses(box.device.data(), mapped.at + 4096, odd_bytes, errc::invalid_argument, {"no memory at this address"});
+        box.refuses(box.device.data(), mapped.at + 4096, odd_bytes, errc::invalid_argument,
+                    {"no memory at this address"});
     }
     SECTION("past the end of its allocation") {
         const std::uint64_t past = 2 * cuda_box::guard_bytes + 8192;
@@ -389,7 +390,8 @@ TEST_CASE("Ranges that are registered in part, or twice") {
     std::memset(mine.at, 1, mine.size);
     SECTION("the first half") {
         REQUIRE(cudaHostRegister(mine.at, 2 * MiB, cudaHostRegisterPortable) == cudaSuccess);
-        box.refuses(box.device.data(), mine.at + MiB, odd_bytes, errc::invalid_argument, {"partly page-locked", "split"});
+        box.refuses(box.device.data(), mine.at + MiB, odd_bytes, errc::invalid_argument,
+                    {"partly page-locked", "split"});
         box.refuses(mine.at + MiB, box.device.data(), odd_bytes, errc::invalid_argument, {"partly page-locked"});
         REQUIRE(cudaHostUnregister(mine.at) == cudaSuccess);
     }

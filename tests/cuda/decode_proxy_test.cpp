@@ -4,7 +4,7 @@
 #include <optional>
 #include <vector>
 
-#include "../../bench/tool/decode_proxy.hpp"
+#include "../../bench/tool/tax/decode_proxy.hpp"
 #include "../support/catch.hpp"
 #include "../support/cuda_box.hpp"
 

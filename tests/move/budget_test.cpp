@@ -143,7 +143,8 @@ TEST_CASE("Jobs and copies share the budget, and the rings of idle ones go first
     {
         std::vector<checked_mover::job> jobs;
         for (int i = 0; i < 6; ++i) {
-            auto started = moves.start(box.place().data(), box.src.data(), copy_bytes, job_stream, {.adaptive = i % 2 == 0});
+            auto started =
+                moves.start(box.place().data(), box.src.data(), copy_bytes, job_stream, {.adaptive = i % 2 == 0});
             REQUIRE(started);
             CHECK(moves.scratch_bytes(box.relay) <= 4 * one);
             CHECK(box.server.allocated_bytes(box.relay) <= 4 * one);

@@ -19,7 +19,8 @@ struct pair_of_gpus {
 
     pair_of_gpus(const machine& m, int from, int to)
         : on(m, {.timing_only = true}), stream(on.make_stream(m.gpu(gpu_id{to})).value()),
-          src(on.allocate(m.gpu(gpu_id{from}), cache_bytes).value()), dst(on.allocate(m.gpu(gpu_id{to}), cache_bytes).value()) {}
+          src(on.allocate(m.gpu(gpu_id{from}), cache_bytes).value()),
+          dst(on.allocate(m.gpu(gpu_id{to}), cache_bytes).value()) {}
 
     template <class Mover>
     [[nodiscard]] double moved_us(Mover& moves) {
@@ -63,7 +64,8 @@ TEST_CASE(
             mover<sim::runtime> moves(box.on, {.relays = gpu_set::all()});
             mover<sim::runtime, planner<staged_path>> staged(box.on);
             const double own_us = box.moved_us(moves), driver_us = box.by_driver_us(), staged_us = box.moved_us(staged);
-            const plan& p = **moves.plan_for(*moves.resolve(box.dst, cache_bytes), *moves.resolve(box.src, cache_bytes));
+            const plan& p =
+                **moves.plan_for(*moves.resolve(box.dst, cache_bytes), *moves.resolve(box.src, cache_bytes));
             const double reached = rate_gb_s(static_cast<double>(cache_bytes), own_us) / p.bound_gb_s;
             const double from_us = box.on.now_us();
             moves.start(box.dst, box.src, cache_bytes, box.stream).value().wait().value();

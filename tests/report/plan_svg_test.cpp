@@ -1,8 +1,8 @@
 #include <barelink/machine/builtin.hpp>
 #include <barelink/report/plan_svg.hpp>
 
-#include "../support/generated_machines.hpp"
 #include "../support/endpoints.hpp"
+#include "../support/generated_machines.hpp"
 #include "svg_support.hpp"
 
 using namespace barelink;

@@ -4,8 +4,8 @@
 
 #include <barelink/machine/builtin.hpp>
 
-#include <tool/bench_blocks_report.hpp>
-#include <tool/block_fit.hpp>
+#include <tool/bench/bench_blocks_report.hpp>
+#include <tool/bench/block_fit.hpp>
 
 #include "../support/catch.hpp"
 

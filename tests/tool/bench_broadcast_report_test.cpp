@@ -2,7 +2,7 @@
 #include <string>
 #include <vector>
 
-#include <tool/bench_broadcast_report.hpp>
+#include <tool/bench/bench_broadcast_report.hpp>
 
 #include "../support/catch.hpp"
 

@@ -1,6 +1,6 @@
 #include <string>
 
-#include <tool/bench_links_report.hpp>
+#include <tool/bench/bench_links_report.hpp>
 
 #include "../support/catch.hpp"
 

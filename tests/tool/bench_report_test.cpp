@@ -2,7 +2,7 @@
 #include <string>
 #include <vector>
 
-#include <tool/bench_report.hpp>
+#include <tool/bench/bench_report.hpp>
 #include <tool/pattern.hpp>
 
 #include "../support/catch.hpp"

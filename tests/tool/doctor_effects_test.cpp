@@ -1,7 +1,7 @@
 // What doctor's children say that plans must heed: written, read back, and refused when it is anything else.
 #include <support/catch.hpp>
 
-#include "tool/doctor_gpu.hpp"
+#include "tool/doctor/doctor_gpu.hpp"
 
 using namespace barelink;
 

@@ -5,9 +5,9 @@
 #include <string>
 #include <vector>
 
-#include <tool/decode_layout.hpp>
-#include <tool/tax_json.hpp>
-#include <tool/tax_measure.hpp>
+#include <tool/tax/decode_layout.hpp>
+#include <tool/tax/tax_json.hpp>
+#include <tool/tax/tax_measure.hpp>
 
 #include "../support/catch.hpp"
 #include "../support/temporary_folder.hpp"

@@ -50,7 +50,8 @@ struct options {
 
 /// A model of `barelink::runtime`, one CUDA call an operation. GPUs of the machine are found by their PCI address, so its
 /// numbers may differ from CUDA's. A context is created only on GPUs that own an end of a copy, its stream, or were listed as relays.
-/// What the machine takes for granted about peer access is forgotten: pairs are `unproved` until a proof on this machine.
+/// What the machine takes for granted about peer access, or was proved at another time (an IOMMU may have been switched on since),
+/// is forgotten: pairs are `unproved` until a proof of this runtime. Those that failed stay failed.
 /// After a failed call the thread's last CUDA error is cleared. One thread at a time, like the mover that uses it.
 class runtime {
 public:
@@ -63,7 +64,7 @@ public:
           own_crews_(chosen.host_threads > 0 ? chosen.host_threads
                                              : static_cast<unsigned>(machine_.costs.host_threads)) {
         find_devices();
-        forget_assumed_deliveries();
+        forget_earlier_deliveries();
     }
     runtime(const runtime&) = delete; // planners refer to the machine
     runtime& operator=(const runtime&) = delete;
@@ -223,7 +224,7 @@ public:
 
 private:
     void find_devices();
-    void forget_assumed_deliveries();
+    void forget_earlier_deliveries();
     [[nodiscard]] status usable(node_index gpu, const detail::device_scope& scope, const char* doing);
     [[nodiscard]] result<void*> allocate_host(node_index where, std::uint64_t bytes);
     [[nodiscard]] int home();

@@ -118,12 +118,15 @@ barelink::sim::faults broken_peers(const barelink::machine& m) {
         const bool known = named == "zeros" || named == "hangs" || named == "refused";
         if (!read || !known || a == barelink::no_node || b == barelink::no_node || a == b ||
             (at[used] != ',' && at[used] != '\0')) {
-            std::fprintf(stderr, "BARELINK_SIM_BREAK=%s: write zeros, hangs or refused and two GPUs, such as zeros:0:1\n",
+            std::fprintf(stderr,
+                         "BARELINK_SIM_BREAK=%s: write zeros, hangs or refused and two GPUs, such as zeros:0:1\n",
                          asked);
             std::abort();
         }
-        planned.peers.push_back(
-            {a, b, named == "zeros" ? kind::delivers_zeros : named == "hangs" ? kind::hangs : kind::refused});
+        planned.peers.push_back({a, b,
+                                 named == "zeros"   ? kind::delivers_zeros
+                                 : named == "hangs" ? kind::hangs
+                                                    : kind::refused});
         at += used + (at[used] == ',' ? 1 : 0);
     }
     return planned;

@@ -25,9 +25,9 @@ inline void runtime::find_devices() {
     home_ = device_of(machine_.gpu(options_.home));
 }
 
-inline void runtime::forget_assumed_deliveries() {
+inline void runtime::forget_earlier_deliveries() {
     for (const dma_path& path : std::vector<dma_path>(machine_.paths().begin(), machine_.paths().end()))
-        if (path.proof == delivery::assumed && machine_.at(path.from).kind == node_kind::gpu &&
+        if (path.proof != delivery::failed && machine_.at(path.from).kind == node_kind::gpu &&
             machine_.at(path.to).kind == node_kind::gpu)
             machine_.set_delivery(path.from, path.to, path.allowed, delivery::unproved);
 }

@@ -11,7 +11,7 @@
 #include <barelink/move/cuda.hpp>
 #include <barelink/report/units.hpp>
 
-#include "bench_place.hpp"
+#include "bench/bench_place.hpp"
 #include "cuda_gpus.hpp"
 #include "tax_collector.hpp"
 

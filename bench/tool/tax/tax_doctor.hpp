@@ -9,7 +9,7 @@
 #include <barelink/measure/child_process.hpp>
 #include <barelink/measure/finding.hpp>
 
-#include "doctor_json.hpp"
+#include "doctor/doctor_json.hpp"
 
 namespace tool {
 

@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "bench_links_figures.hpp"
-#include "cuda_copy.hpp"
+#include "copy/cuda_copy.hpp"
 
 namespace tool {
 

@@ -10,7 +10,7 @@
 
 #include "bench_broadcast_result.hpp"
 #include "bench_sampler.hpp"
-#include "cuda_copy.hpp"
+#include "copy/cuda_copy.hpp"
 #include "output.hpp"
 
 namespace tool {

@@ -15,7 +15,7 @@
 #include "output.hpp"
 #include "transfer_argument.hpp"
 #if BARELINK_TOOL_CUDA
-#include "bench_blocks_ways.hpp"
+#include "bench/bench_blocks_ways.hpp"
 #endif
 
 namespace tool {
