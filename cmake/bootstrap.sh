@@ -82,7 +82,7 @@ lint)
     toolchain
     install_missing clang-format clang-tidy catch2
     git ls-files -z '*.hpp' '*.cpp' | xargs -0 clang-format --dry-run -Werror
-    configure -DCMAKE_EXPORT_COMPILE_COMMANDS=ON
+    configure -DCMAKE_EXPORT_COMPILE_COMMANDS=ON -DCMAKE_UNITY_BUILD=OFF # the linter asks for files by their own names
     # One translation unit that sees the whole library, and the examples.
     git ls-files -z 'tests/headers/whole_library.cpp' 'tests/headers/whole_cuda.cpp' 'examples/*.cpp' |
         if command -v nvcc >/dev/null || [ -d /usr/local/cuda ]; then cat; else grep -zvE 'cuda|drop_in|preload'; fi |
