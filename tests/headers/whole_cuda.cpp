@@ -1,6 +1,7 @@
 // Every header that names CUDA in one unit, with the templates that matter instantiated: what the linter reads.
 #include <barelink/machine/cuda.hpp>
 #include <barelink/machine/live.hpp>
+#include <barelink/measure/cuda_checks.hpp>
 #include <barelink/memcpy.hpp>
 #include <barelink/move/cuda.hpp>
 #include <barelink/move/pinned_pool.hpp>

@@ -194,7 +194,7 @@ status rate_probe<Runtime>::prepare(std::span<const copy_load> loads) {
         const dma_path* path = m.path(load.from, load.to);
         if (from.kind == node_kind::gpu && to.kind == node_kind::gpu && path && path->allowed &&
             path->proof != delivery::failed && options_.open_peers) {
-            const auto opened = runtime_.open_peer(load.from, load.to);
+            auto opened = runtime_.open_peer(load.from, load.to);
             if (!opened && opened.error().code() != errc::not_permitted) return opened;
             each.direct = static_cast<bool>(opened);
         }

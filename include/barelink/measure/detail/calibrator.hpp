@@ -24,7 +24,7 @@ namespace detail {
     return std::round(gb_s * 100) / 100;
 }
 [[nodiscard]] inline std::string gb_s_text(double gb_s) {
-    const auto tenths = static_cast<long long>(gb_s * 10 + 0.5);
+    const auto tenths = std::llround(gb_s * 10);
     return std::to_string(tenths / 10) + '.' + std::to_string(tenths % 10) + " GB/s";
 }
 

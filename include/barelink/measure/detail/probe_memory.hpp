@@ -50,9 +50,9 @@ public:
 private:
     struct block_of {
         node_index where;
-        void* at;
-        std::uint64_t bytes;
-        bool taken;
+        void* at = nullptr;
+        std::uint64_t bytes = 0;
+        bool taken = false;
     };
 
     void free_unused(bool all) {

@@ -112,7 +112,8 @@ inline constexpr explained_rows explanations[] = {
                     add_note(said, whole ? absence.why : absence.what + ": " + absence.why);
         return said.empty() ? said : side + said;
     };
-    const std::string in_a = reasons(a, ""), in_b = reasons(b, "");
+    std::string in_a = reasons(a, "");
+    const std::string in_b = reasons(b, "");
     if (!in_a.empty() && in_a == in_b) return in_a;
     if (!in_a.empty()) why = reasons(a, "A: ");
     if (!in_b.empty()) add_note(why, reasons(b, "B: "));
