@@ -40,9 +40,9 @@ template <runtime Runtime>
         } else {
             auto over = copy_times(on, gpu, one->at(), host->at(), bytes, copies, setup.timeout_us);
             auto inside = copy_times(on, gpu, other->at(), one->at(), bytes, copies, setup.timeout_us);
+            if (!over || !inside) found.why = (over ? inside.error() : over.error()).what();
             if (over) found.host_us = *std::move(over);
             if (inside) found.inside_us = *std::move(inside);
-            if (!over || !inside) found.why = (over ? inside.error() : over.error()).what();
         }
         all.push_back(std::move(found));
     }
