@@ -33,8 +33,23 @@ inline void write_file(const std::string& path, const std::string& content) {
     if (!written) return refuse(code);
 }
 
+/// Ends the command with one line on stderr.
+[[noreturn]] inline void refuse(barelink::errc code, const std::string& why) {
+    barelink::detail::raise(barelink::error(code, why.c_str()));
+}
+
 inline void print(const std::string& said) {
     std::fwrite(said.data(), 1, said.size(), stdout);
+}
+
+/// What a command found: as text, and as JSON into `json_file` where one is named; for `-` as JSON instead of text. `make_json()` gives
+/// something with a `dump`, `make_text()` a string; neither is called for nothing.
+template <class Json, class Text>
+void show(const std::string& json_file, Json make_json, Text make_text) {
+    const std::string as_json = json_file.empty() ? std::string() : make_json().dump(2) + "\n";
+    if (json_file == "-") return print(as_json);
+    if (!json_file.empty()) write_file(json_file, as_json);
+    print(make_text());
 }
 
 /// A line for people beside the output: to stderr, so that pipes and JSON stay clean.

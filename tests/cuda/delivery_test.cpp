@@ -287,7 +287,9 @@ TEST_CASE("Stale bytes of an earlier proof do not pass for a delivery") {
 TEST_CASE("Peer access that is withdrawn after the proof is noticed by the next plan") {
     pair_box box;
     REQUIRE(prove_delivery(box.on, box.gpu(0), box.gpu(3)).value() == delivery::proved);
-    cuda::runtime fresh(box.on.topology()); // knows the proof, and has opened nothing yet
+    cuda::runtime fresh(box.on.topology());
+    CHECK(fresh.topology().path(box.gpu(0), box.gpu(3))->proof == delivery::unproved); // a proof is not taken over
+    fresh.set_delivery(box.gpu(0), box.gpu(3), delivery::proved); // and now it is, but nothing was opened yet
     REQUIRE(cudaSetDevice(0) == cudaSuccess);
     REQUIRE(cudaDeviceDisablePeerAccess(3) == cudaSuccess);
     simcuda::refuse_peer(0, 3);

@@ -43,9 +43,9 @@ struct bench_blocks_options {
         measure(m, report);
         report.fit_from = to_string(m.blocks.source);
         report.fit = fit_block_costs(m, report, m.blocks);
-        const std::string as_json = json_file.empty() ? std::string() : blocks_json(report).dump(2) + "\n";
-        if (!json_file.empty() && json_file != "-") write_file(json_file, as_json);
-        print(json_file == "-" ? as_json : blocks_text(report, barelink::text_style{colours()}));
+        show(
+            json_file, [&] { return blocks_json(report); },
+            [&] { return blocks_text(report, barelink::text_style{colours()}); });
         if (!report.failures.empty()) refuse(barelink::errc::device, report.failures.front());
         if (!report.verified())
             refuse(barelink::errc::not_delivered,
@@ -54,10 +54,6 @@ struct bench_blocks_options {
     }
 
 private:
-    [[noreturn]] static void refuse(barelink::errc code, const std::string& why) {
-        barelink::detail::raise(barelink::error(code, why.c_str()));
-    }
-
     /// The fit has marked what was measured; the other costs rest on what they did before.
     void save(barelink::machine m, const blocks_report& report) const {
         if (report.fit.empty())

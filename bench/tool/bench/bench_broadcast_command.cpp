@@ -34,9 +34,9 @@ struct bench_broadcast_options {
         report.asked.sizes = wanted_sizes();
         report.facts = read_facts(m);
         measure(m, detail::parse_relays(m, relays), report);
-        const std::string as_json = json_file.empty() ? std::string() : broadcast_json(report).dump(2) + "\n";
-        if (!json_file.empty() && json_file != "-") write_file(json_file, as_json);
-        print(json_file == "-" ? as_json : broadcast_text(report, barelink::text_style{colours()}));
+        show(
+            json_file, [&] { return broadcast_json(report); },
+            [&] { return broadcast_text(report, barelink::text_style{colours()}); });
         if (!report.failures.empty()) refuse(barelink::errc::device, report.failures.front());
         if (!report.verified())
             refuse(barelink::errc::not_delivered,
@@ -44,9 +44,6 @@ struct bench_broadcast_options {
     }
 
 private:
-    [[noreturn]] static void refuse(barelink::errc code, const std::string& why) {
-        barelink::detail::raise(barelink::error(code, why.c_str()));
-    }
     [[nodiscard]] std::vector<std::uint64_t> wanted_sizes() const {
         std::vector<std::uint64_t> wanted;
         for (const std::string& each : sizes) {

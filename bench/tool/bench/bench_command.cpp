@@ -36,9 +36,9 @@ struct bench_copies_options {
         const barelink::gpu_set allowed = detail::parse_relays(m, relays);
         measure(m, allowed, report);
         if (!svg_file.empty()) write_file(svg_file, size_plot_svg(copies_plot(report)));
-        const std::string as_json = json_file.empty() ? std::string() : copies_json(report).dump(2) + "\n";
-        if (!json_file.empty() && json_file != "-") write_file(json_file, as_json);
-        print(json_file == "-" ? as_json : copies_text(report, barelink::text_style{colours()}));
+        show(
+            json_file, [&] { return copies_json(report); },
+            [&] { return copies_text(report, barelink::text_style{colours()}); });
         if (!report.failures.empty()) refuse(barelink::errc::device, report.failures.front());
         if (!report.verified())
             barelink::detail::raise(
@@ -47,10 +47,6 @@ struct bench_copies_options {
     }
 
 private:
-    [[noreturn]] static void refuse(barelink::errc code, const std::string& why) {
-        barelink::detail::raise(barelink::error(code, why.c_str()));
-    }
-
     [[nodiscard]] copies_parameters parameters(const barelink::machine& m) const {
         copies_parameters asked;
         asked.gpu = gpu;

@@ -38,9 +38,9 @@ struct bench_links_options {
         report.facts = read_facts(m);
         measure(m, report);
         if (!svg_file.empty()) write_file(svg_file, heat_map_svg(links_map(report)));
-        const std::string as_json = json_file.empty() ? std::string() : links_json(report).dump(2) + "\n";
-        if (!json_file.empty() && json_file != "-") write_file(json_file, as_json);
-        print(json_file == "-" ? as_json : links_text(report, barelink::text_style{colours()}));
+        show(
+            json_file, [&] { return links_json(report); },
+            [&] { return links_text(report, barelink::text_style{colours()}); });
         if (!report.failures.empty()) refuse(barelink::errc::device, report.failures.front());
         if (!report.verified())
             refuse(barelink::errc::not_delivered,
@@ -48,9 +48,6 @@ struct bench_links_options {
     }
 
 private:
-    [[noreturn]] static void refuse(barelink::errc code, const std::string& why) {
-        barelink::detail::raise(barelink::error(code, why.c_str()));
-    }
     [[nodiscard]] std::vector<int> wanted_gpus(const barelink::machine& m) const {
         const barelink::gpu_set listed =
             gpus == "all" ? barelink::gpu_set::all()

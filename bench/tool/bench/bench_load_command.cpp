@@ -67,18 +67,15 @@ struct bench_load_options {
         report.facts = read_facts(m);
         std::tie(report.file_system, report.block_device) = storage_of(asked.file);
         measure(m, report);
-        const std::string as_json = json_file.empty() ? std::string() : load_json(report).dump(2) + "\n";
-        if (!json_file.empty() && json_file != "-") write_file(json_file, as_json);
-        print(json_file == "-" ? as_json : load_text(report, barelink::text_style{colours()}));
+        show(
+            json_file, [&] { return load_json(report); },
+            [&] { return load_text(report, barelink::text_style{colours()}); });
         if (!report.verified())
             refuse(barelink::errc::not_delivered,
                    "a load reported success and the bytes on the GPU are wrong: see the report");
     }
 
 private:
-    [[noreturn]] static void refuse(barelink::errc code, const std::string& why) {
-        barelink::detail::raise(barelink::error(code, why.c_str()));
-    }
     [[nodiscard]] static std::vector<std::string> usual_ways(const std::string& of) {
         std::vector<std::string> all = {"mmap", "read", "direct", "barelink", "storage", "link"};
         const auto opened = barelink::source_file::open(of.c_str()).value();

@@ -21,10 +21,6 @@
 namespace tool {
 namespace {
 
-[[noreturn]] void refuse(barelink::errc code, const std::string& why) {
-    barelink::detail::raise(barelink::error(code, why.c_str()));
-}
-
 /// `30s`, `500ms`, `30`: microseconds. Errors: invalid_argument.
 double parse_time_us(const std::string& written) {
     std::size_t used = 0;
@@ -57,20 +53,20 @@ void show_progress(double share, const char* what) {
 struct calibrate_command_options {
     machine_argument machine;
     std::string assumed, gpus = "all", time = "30s", memory = "8GiB", save, json_file;
-    bool no_save = false, show = false;
+    bool no_save = false, show_saved_one = false;
 
     void run() {
         machine.without_calibration = true; // it is what is made here
-        if (show) return show_saved();
+        if (show_saved_one) return show_saved();
         if (!save.empty() && no_save)
             refuse(barelink::errc::invalid_argument, "--save and --no-save exclude each other");
         calibrate_facts facts;
         facts.gpus = gpus;
         barelink::calibration found = machine.is_live() ? on_gpus(facts) : simulated(facts);
         if (!no_save && (machine.is_live() || !save.empty())) facts.saved = write(found);
-        const std::string as_json = json_file.empty() ? std::string() : calibrate_json(found, facts).dump(2) + "\n";
-        if (!json_file.empty() && json_file != "-") write_file(json_file, as_json);
-        print(json_file == "-" ? as_json : calibrate_text(found, facts, barelink::text_style{colours()}));
+        show(
+            json_file, [&] { return calibrate_json(found, facts); },
+            [&] { return calibrate_text(found, facts, barelink::text_style{colours()}); });
     }
 
 private:
@@ -203,7 +199,7 @@ void add_calibrate_command(CLI::App& app) {
                      "$XDG_CACHE_HOME/barelink; simulated runs are not saved)")
         ->type_name("FILE");
     command->add_flag("--no-save", options->no_save, "Save nothing");
-    command->add_flag("--show", options->show, "Measure nothing: show the saved calibration of this machine");
+    command->add_flag("--show", options->show_saved_one, "Measure nothing: show the saved calibration of this machine");
     command->add_option("--json", options->json_file, "Everything into this file; - for stdout")->type_name("FILE");
     command->callback([options] { options->run(); });
 }

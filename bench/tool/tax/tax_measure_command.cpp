@@ -44,8 +44,7 @@ struct tax_measure_options {
         session.command = tax_process_command;
         session.each.quick = quick;
         session.each.gpus = gpus_named(m, gpus);
-        if (session.each.gpus.empty())
-            refuse_tax(barelink::errc::not_found, "this machine has no GPU that CUDA can drive");
+        if (session.each.gpus.empty()) refuse(barelink::errc::not_found, "this machine has no GPU that CUDA can drive");
         require_writable(out);
         const std::string taken = utc_now();
         std::vector<barelink::finding> doctors;

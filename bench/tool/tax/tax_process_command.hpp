@@ -9,6 +9,8 @@
 
 #include <barelink/machine/machine.hpp>
 
+#include "output.hpp"
+
 namespace tool {
 
 /// One of the processes of `tax measure`: a command that --help does not show.
@@ -19,10 +21,6 @@ void add_tax_process(CLI::App& tax);
 
 inline constexpr const char* tax_process_command = "measure-process";
 inline constexpr const char* needs_gpus = "a tax report needs a machine whose GPUs CUDA can drive";
-
-[[noreturn]] inline void refuse_tax(barelink::errc code, const std::string& why) {
-    barelink::detail::raise(barelink::error(code, why.c_str()));
-}
 
 /// All GPUs that CUDA can drive, or those of the list. Errors: not_found, invalid_argument.
 [[nodiscard]] inline std::vector<int> gpus_named(const barelink::machine& m, const std::vector<std::string>& names) {
@@ -35,10 +33,10 @@ inline constexpr const char* needs_gpus = "a tax report needs a machine whose GP
     for (const std::string& name : names) {
         const bool number =
             !name.empty() && name.size() < 4 && name.find_first_not_of("0123456789") == std::string::npos;
-        if (!number) refuse_tax(barelink::errc::invalid_argument, "--gpus takes all, or numbers such as 0,1,3");
+        if (!number) refuse(barelink::errc::invalid_argument, "--gpus takes all, or numbers such as 0,1,3");
         const int gpu = std::stoi(name);
         if (m.gpu(barelink::gpu_id{gpu}) == barelink::no_node)
-            refuse_tax(barelink::errc::not_found, "--gpus: this machine has no gpu:" + name);
+            refuse(barelink::errc::not_found, "--gpus: this machine has no gpu:" + name);
         if (std::find(found.begin(), found.end(), gpu) == found.end()) found.push_back(gpu);
     }
     return found;

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include <barelink/machine/detail/number_list.hpp>
 #include <barelink/machine/detail/sketch.hpp>
 
 BARELINK_BEGIN_NAMESPACE
@@ -30,22 +31,6 @@ namespace detail {
     char* end = nullptr;
     const long value = std::strtol(text.c_str(), &end, 0);
     return end == text.c_str() ? otherwise : value;
-}
-
-/// `0-3,8`: numbers as the kernel lists them, at most `most`.
-[[nodiscard]] inline std::vector<int> numbers_in(const std::string& list, std::size_t most) {
-    std::vector<int> numbers;
-    const char* at = list.c_str();
-    while (*at >= '0' && *at <= '9') {
-        char* end = nullptr;
-        const long first = std::strtol(at, &end, 10);
-        long last = first;
-        if (*end == '-') last = std::strtol(end + 1, &end, 10);
-        for (long each = first; each <= last && numbers.size() < most; ++each)
-            numbers.push_back(static_cast<int>(each));
-        at = *end == ',' ? end + 1 : end;
-    }
-    return numbers;
 }
 
 /// `key<blanks>: value` of /proc/cpuinfo, the first of that key; empty when there is none.

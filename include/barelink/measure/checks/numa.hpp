@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include <barelink/machine/detail/number_list.hpp>
 #include <barelink/measure/checks/gpus.hpp>
 #include <barelink/measure/doctor_scene.hpp>
 
@@ -23,7 +24,7 @@ namespace detail::host {
     const char* file = "/sys/devices/system/node/online";
     const result<std::string> text = system.read(file);
     if (!text) return text.error();
-    std::vector<int> nodes = number_list(*text);
+    std::vector<int> nodes = detail::numbers_in(*text);
     if (nodes.empty()) return error(errc::parse, text::join({file, " is no list of nodes"}));
     return nodes;
 }
@@ -43,7 +44,7 @@ namespace detail::host {
         }
         const std::string file = "/sys/devices/system/node/node" + std::to_string(number) + "/cpulist";
         const result<std::string> list = scene.system.read(file);
-        const std::vector<int> near = list ? detail::host::number_list(*list) : std::vector<int>();
+        const std::vector<int> near = list ? detail::numbers_in(*list) : std::vector<int>();
         if (near.empty()) {
             all.push_back(
                 unknown_finding("NUM-01", list ? file + " lists no CPU" : std::string(list.error().what()), gpu->id()));

@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include <barelink/machine/detail/number_list.hpp>
 #include <barelink/measure/checks/gpus.hpp>
 #include <barelink/measure/doctor_scene.hpp>
 
@@ -55,7 +56,7 @@ namespace detail::host {
         f.limit = "a port that is not emulated above the GPU, and a NUMA node";
         // A single-node server of metal may well say -1.
         const result<std::string> nodes = scene.system.read("/sys/devices/system/node/online");
-        const bool one_node = nodes && detail::host::number_list(*nodes).size() == 1;
+        const bool one_node = nodes && detail::numbers_in(*nodes).size() == 1;
         const bool complete = ported && (placed || one_node);
         f.level = complete ? severity::ok : severity::warn;
         if (f.level == severity::warn) {

@@ -49,22 +49,6 @@ namespace detail::host {
     return end != text.c_str() && *end == '\0';
 }
 
-/// `0-3,8` as the kernel lists CPUs and nodes; at most `most`. Empty for what is no list.
-[[nodiscard]] inline std::vector<int> number_list(const std::string& list, std::size_t most = 8192) {
-    std::vector<int> numbers;
-    const char* at = list.c_str();
-    while (*at >= '0' && *at <= '9') {
-        char* end = nullptr;
-        const long first = std::strtol(at, &end, 10);
-        long last = first;
-        if (*end == '-') last = std::strtol(end + 1, &end, 10);
-        for (long each = first; each <= last && numbers.size() < most; ++each)
-            numbers.push_back(static_cast<int>(each));
-        at = *end == ',' ? end + 1 : end;
-    }
-    return numbers;
-}
-
 /// Calls `each(line)` for every line of a text.
 template <class Each>
 void for_lines(std::string_view text, Each each) {
