@@ -9,6 +9,8 @@
 
 #include <barelink/measure/tax_comparison.hpp>
 
+#include "doctor/doctor_json.hpp"
+
 namespace tool {
 
 /// Field names do not change within a major version. Ratios and shares are numbers around 1, times are in us, rates in GB/s,
@@ -24,21 +26,6 @@ using json = nlohmann::ordered_json;
 }
 [[nodiscard]] inline json interval_json(const std::optional<barelink::tax_interval>& i) {
     return i ? interval_json(*i) : json();
-}
-
-[[nodiscard]] inline json findings_json(const std::vector<barelink::finding>& findings) {
-    json all = json::array();
-    for (const barelink::finding& f : findings)
-        all.push_back({{"id", f.id},
-                       {"title", f.title},
-                       {"severity", to_string(f.level)},
-                       {"object", f.object},
-                       {"evidence", f.evidence},
-                       {"limit", f.limit},
-                       {"cost", f.cost},
-                       {"remedy", f.remedy},
-                       {"reaction", f.reaction}});
-    return all;
 }
 
 [[nodiscard]] inline json side_json(const barelink::tax_side& side) {

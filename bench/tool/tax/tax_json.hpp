@@ -17,6 +17,8 @@
 #include <barelink/core/result.hpp>
 #include <barelink/measure/tax_report.hpp>
 
+#include "doctor/doctor_json.hpp"
+
 namespace tool {
 
 /// The whole report, losing nothing. Line by line: a series, an absence and a finding each take one, so that files can be read and
@@ -239,20 +241,10 @@ private:
                 {"processes", r.processes},
                 {"series", json::array()},
                 {"absent", json::array()},
-                {"findings", json::array()}};
+                {"findings", findings_json(r.findings)}};
     for (const barelink::tax_series& s : r.series) out["series"].push_back(series_json(s));
     for (const barelink::tax_absence& a : r.absent)
         out["absent"].push_back({{"row", to_string(a.row)}, {"what", a.what}, {"why", a.why}});
-    for (const barelink::finding& f : r.findings)
-        out["findings"].push_back({{"id", f.id},
-                                   {"title", f.title},
-                                   {"severity", to_string(f.level)},
-                                   {"object", f.object},
-                                   {"evidence", f.evidence},
-                                   {"limit", f.limit},
-                                   {"cost", f.cost},
-                                   {"remedy", f.remedy},
-                                   {"reaction", f.reaction}});
     return out;
 }
 

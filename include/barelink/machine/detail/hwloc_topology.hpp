@@ -35,7 +35,8 @@ public:
             return {};
         return made;
     }
-    /// This machine. The components that would wake drivers or look for X servers stay out; CUDA is asked elsewhere.
+    /// This machine. The components that would wake drivers or look for X servers stay out, by hwloc's names for them; CUDA is asked
+    /// elsewhere.
     [[nodiscard]] static hwloc_topology live() {
         hwloc_topology made = with_filters();
         if (!made) return made;
